@@ -46,6 +46,9 @@ SMTP_PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 MAIL_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*")
 # The longest time that an expired key set is used while its provider is unavailable.
 LONGEST_STALE = timedelta(days=1)
+# Pages and findings describe the last 30 days. No token or assertion lives for 15 days: tokens are found by the rows of
+# their exchanges, and replays are detected by them.
+LEAST_EVENT_DAYS, LEAST_REPORT_DAYS, MOST_DAYS = 30, 15, 36_500
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,10 @@ class SmtpServer:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The settings; durations are `timedelta` here, and whole seconds in the environment."""
+    """The settings; durations are `timedelta` here, and whole seconds in the environment, except for days.
+
+    With 0 retention days, rows are kept for ever.
+    """
 
     database_url: str
     secret_key: str
@@ -85,6 +91,10 @@ class Settings:
     password_grant_enabled: bool = False
     review_deadline: timedelta = timedelta(days=5)
     drain_time: timedelta = timedelta(0)
+    event_retention_days: int = 30
+    report_retention_days: int = 30
+    audit_retention_days: int = 0
+    attachment_retention_days: int = 0
     threads: int = 4
     smtp_url: SmtpServer | None = None
     smtp_timeout: int = 20
@@ -134,6 +144,21 @@ def _seconds_of_a_day(value: str) -> timedelta:
     if duration > LONGEST_STALE:
         raise ValueError("give at most 86400 seconds, a day")
     return duration
+
+
+def _days_from(least: int) -> Callable[[str], int]:
+    def parse(value: str) -> int:
+        if not least <= (days := _count(value)) <= MOST_DAYS:
+            raise ValueError(f"give a number of days from {least} to {MOST_DAYS}")
+        return days
+
+    return parse
+
+
+def _days_or_forever(value: str) -> int:
+    if _count(value) > MOST_DAYS:
+        raise ValueError(f"give a number of days up to {MOST_DAYS}, or 0 for ever")
+    return int(value)
 
 
 def _networks(value: str) -> tuple[Network, ...]:
@@ -245,6 +270,10 @@ PARSERS: Mapping[str, Callable[[str], object]] = {
     "password_grant_enabled": _flag,
     "review_deadline": _seconds,
     "drain_time": _seconds,
+    "event_retention_days": _days_from(LEAST_EVENT_DAYS),
+    "report_retention_days": _days_from(LEAST_REPORT_DAYS),
+    "audit_retention_days": _days_or_forever,
+    "attachment_retention_days": _days_or_forever,
     "threads": _threads,
     "smtp_url": _smtp_url,
     "smtp_timeout": _smtp_timeout,

@@ -20,7 +20,7 @@ from changegate.console.errors import render_error
 from changegate.database import LimitedTime, LongRequests, TakingTurns, end_units_of_work, engine_options, guard_engine
 from changegate.database.dialects import database_time
 from changegate.extensions import bootstrap, csrf, db, limiter, login, migrate
-from changegate.services import catalog, evidence
+from changegate.services import catalog, evidence, retention
 from changegate.services.keys.jwks_fetch import FetchPolicy
 from changegate.services.keys.key_store import KeyStore
 from changegate.services.mail import sending
@@ -35,7 +35,7 @@ MAX_REQUEST_BYTES = 10 * 1024 * 1024
 KEY_STORE = "key_store"
 LONG_REQUESTS = "long_requests"
 
-__all__ = ["catalog", "create_app", "evidence", "models", "sending"]
+__all__ = ["catalog", "create_app", "evidence", "models", "retention", "sending"]
 
 
 class ConsoleSessions(SecureCookieSessionInterface):

@@ -165,7 +165,7 @@ def test_lists_the_accounts_that_automation_acts_as(admin: Visitor, desk: TokenD
     assert "Web service access only" in rows["idle.bot"] and "No active integration" in rows["idle.bot"]
     assert "pill-bad" not in rows[ROBOT] and "itil" in rows[ROBOT]
     assert f'href="/inbound-integrations/{integration.client_id}"' in rows[ROBOT]
-    assert "None in the last 30 days" not in rows[ROBOT]
+    assert "None in the event log" not in rows[ROBOT]
     assert 'href="/machine-identity/findings?subject=admin"' in rows["admin"]
 
 

@@ -15,6 +15,7 @@ from changegate.cli.job import job
 from changegate.cli.mail import mail
 from changegate.cli.prepare import prepare
 from changegate.cli.process import process
+from changegate.cli.purge import purge
 from changegate.cli.scope import scope
 from changegate.cli.serve import serve
 from changegate.cli.token_key import token_key
@@ -35,6 +36,7 @@ for command in (
     worker,
     job,
     mail,
+    purge,
     demo,
     user,
     integration,

@@ -13,12 +13,12 @@ from changegate.console.integrations.pages import stale_integration
 from changegate.console.local_times import shown
 from changegate.database import commit
 from changegate.errors import InputInvalid, RecordNotFound
-from changegate.extensions import db
+from changegate.extensions import db, now
 from changegate.models import OAuthEntity, OAuthExchange, SysUser
 from changegate.schemas.presets import Preset, find_by_issuer, find_preset
 from changegate.services.integrations.integrations import constrain, list_integrations, lock_integration
 from changegate.services.oauth.event_search import OUTCOMES, find_events_by_id, get_event, search_events
-from changegate.services.oauth.events import advice_of, claims_of, report_of
+from changegate.services.oauth.events import advice_of, claims_of, has_report, report_of
 from changegate.unproxied import current_request
 
 NOT_THERE = "The event has no claim {} that a condition can use."
@@ -56,6 +56,7 @@ def record_view(correlation_id: str) -> str:
         event=event,
         entity=entity,
         rules=report_of(event),
+        has_report=has_report(event, now()),
         advice=advice_of(event),
         facts=_facts(event),
         claims=list_claims(claims, provider) if claims else [],

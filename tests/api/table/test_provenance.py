@@ -13,7 +13,7 @@ from changegate.database import connection
 from changegate.extensions import db, now
 from changegate.models import OAuthEntity, OAuthExchange, Task
 from changegate.services.integrations.integrations import delete_integration
-from changegate.services.oauth.events import EVENTS_KEPT_FOR, purge_expired
+from changegate.services.oauth.events import purge_expired
 from tests.conftest import ADMIN_PASSWORD, basic
 from tests.support.misbehaving_jwks import reply
 from tests.support.provider_layouts import GITHUB
@@ -151,7 +151,7 @@ def test_it_outlives_the_exchange_and_the_integration(either_desk: TokenDesk) ->
     change = created(either_desk, token_of(either_desk, integration))
     before = seen(either_desk, change["sys_id"])
     with either_desk.app.app_context():
-        purge_expired(now() + EVENTS_KEPT_FOR + timedelta(days=1))
+        purge_expired(now() + timedelta(days=31))
         assert db.session.query(OAuthExchange).count() == 0
         delete_integration(db.session.get(OAuthEntity, integration.sys_id), by="admin")
         db.session.commit()

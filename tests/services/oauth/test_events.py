@@ -1,13 +1,16 @@
 """The event log."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import func, select
 
+from changegate.config import LEAST_REPORT_DAYS
 from changegate.extensions import db, now
-from changegate.models import OAuthEntity, OAuthExchange
+from changegate.models import OAuthEntity, OAuthExchange, OAuthExchangeWatermark
 from changegate.models.integration_fields import FIELDS
+from changegate.models.oauth_exchange import earliest_correlation_id
 from changegate.oauth_errors import AssertionRefused, InvalidClient
 from changegate.services.assertions.report import Report, RuleCheck
 from changegate.services.oauth import events
@@ -15,17 +18,20 @@ from changegate.services.oauth.client_authentication import ClientCredentials, a
 from changegate.services.oauth.event_row import Attempt
 from changegate.services.oauth.event_search import list_events
 from changegate.services.oauth.events import (
-    EVENTS_KEPT_FOR,
+    REPORT_COLUMNS,
+    has_report,
     purge_expired,
     record_accepted,
     record_refused,
     report_of,
+    thin_reports,
 )
 from changegate.services.oauth.issuing import Exchange, make_token
 from tests.conftest import Clock
 from tests.support.statements import counted_statements
 from tests.support.token_desk import Integration, TokenDesk
 
+KEPT_FOR = timedelta(days=30)
 LIFETIMES = ("access_token_lifespan_seconds", "max_assertion_lifetime_seconds", "clock_skew_seconds")
 
 
@@ -70,8 +76,8 @@ def test_only_expired_events_are_deleted(desk: TokenDesk) -> None:
     assert _count(OAuthExchange) == 0
 
 
-def test_an_exchange_is_kept_longer_than_its_tokens_and_assertion_are_valid() -> None:
-    assert sum(FIELDS[name].most for name in LIFETIMES) < EVENTS_KEPT_FOR.total_seconds() / 2
+def test_a_report_is_kept_longer_than_its_tokens_and_assertion_are_valid() -> None:
+    assert sum(FIELDS[name].most for name in LIFETIMES) < timedelta(days=LEAST_REPORT_DAYS).total_seconds()
 
 
 def test_old_events_are_deleted_in_batches_and_their_latest_is_noted(
@@ -87,10 +93,67 @@ def test_old_events_are_deleted_in_batches_and_their_latest_is_noted(
         second, last, ended = times(integration)[1], times(integration)[3], clock() - timedelta(days=2, minutes=1)
         outcomes = []
         for left, latest in ((3, second), (1, last), (1, last)):
-            outcomes.append(purge_expired(ended + EVENTS_KEPT_FOR))
+            outcomes.append(purge_expired(ended + KEPT_FOR))
             db.session.commit()
             assert (_count(OAuthExchange), noted(integration)) == (left, latest)
     assert outcomes == [True, False, False]
+
+
+def keep(desk: TokenDesk, **days: int) -> None:
+    desk.app.config["SETTINGS"] = replace(desk.app.config["SETTINGS"], **days)
+
+
+def test_events_are_kept_for_as_long_as_the_setting_says(desk: TokenDesk) -> None:
+    keep(desk, event_retention_days=365)
+    desk.token(desk.register())
+    purge_expired(now() + timedelta(days=364))
+    assert _count(OAuthExchange) == 1
+    purge_expired(now() + timedelta(days=365, minutes=1))
+    assert _count(OAuthExchange) == 0
+
+
+def test_an_old_event_keeps_when_who_and_with_which_result(either_desk: TokenDesk) -> None:
+    keep(either_desk, event_retention_days=365, report_retention_days=40)
+    with either_desk.app.app_context():
+        integration = either_desk.register()
+        either_desk.token(integration)
+        either_desk.exchange(integration, assertion=either_desk.assertion(aud="https://other.example.com"))
+        rows = select(OAuthExchange).order_by(OAuthExchange.correlation_id)
+        before = [dict(row) for row in db.session.execute(select(OAuthExchange.__table__)).mappings()]
+        assert not thin_reports(now() + timedelta(days=39))
+        assert [dict(row) for row in db.session.execute(select(OAuthExchange.__table__)).mappings()] == before
+
+        later = now() + timedelta(days=40, minutes=1)
+        assert not thin_reports(later)
+        db.session.commit()
+        accepted, refused = db.session.execute(rows).scalars()
+        gone = (*REPORT_COLUMNS, "client_id")
+        assert [getattr(event, name) for event in (accepted, refused) for name in gone] == [None] * 2 * len(gone)
+        assert (accepted.entity, accepted.user, accepted.algorithm) == (integration.sys_id, before[0]["user"], "RS256")
+        assert (refused.is_accepted, refused.reason) == (False, "aud_mismatch")
+        assert [has_report(accepted, at) for at in (now(), later)] == [True, False]
+
+
+def test_reports_are_deleted_in_batches_and_once(desk: TokenDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "ROWS_AT_ONCE", 2)
+    integration = desk.register()
+    for _ in range(5):
+        desk.token(integration)
+    later = now() + timedelta(days=31)
+    assert [thin_reports(later) for _ in range(4)] == [True, True, False, False]
+    assert db.session.execute(select(OAuthExchange.token_hash)).scalars().all() == [None] * 5
+    mark = db.session.execute(select(OAuthExchangeWatermark.thinned_until)).scalar_one()
+    assert mark == earliest_correlation_id(later - timedelta(days=30))
+    thin_reports(later - timedelta(days=5))
+    assert db.session.execute(select(OAuthExchangeWatermark.thinned_until)).scalar_one() == mark
+
+
+def test_a_token_of_an_event_without_report_does_not_work(desk: TokenDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = desk.token(desk.register())
+    thin_reports(now() + timedelta(days=31))
+    db.session.commit()
+    answer = desk.app.test_client().get("/api/now/table/change_request", headers={"Authorization": f"Bearer {token}"})
+    assert answer.status_code == 401
 
 
 def test_requests_do_not_clean_up(desk: TokenDesk) -> None:
@@ -136,7 +199,7 @@ def test_the_latest_exchange_that_is_forgotten_is_noted(either_desk: TokenDesk) 
         _, latest = times(used)
         purge(clock())
         assert noted(used) is None
-        purge(clock() + EVENTS_KEPT_FOR)
+        purge(clock() + KEPT_FOR)
         assert times(used) == []
         assert (noted(used), noted(unused)) == (latest, None)
 
@@ -144,7 +207,7 @@ def test_the_latest_exchange_that_is_forgotten_is_noted(either_desk: TokenDesk) 
 def test_a_refused_exchange_does_not_count_as_use(desk: TokenDesk, clock: Clock) -> None:
     integration = desk.register()
     desk.exchange(integration, assertion=desk.assertion(aud="https://other.example.com"))
-    purge(clock() + EVENTS_KEPT_FOR + timedelta(hours=1))
+    purge(clock() + KEPT_FOR + timedelta(hours=1))
     assert noted(integration) is None
 
 
@@ -152,11 +215,11 @@ def test_a_refused_exchange_does_not_count_as_use(desk: TokenDesk, clock: Clock)
 def test_the_latest_use_is_noted_once_a_day(desk: TokenDesk, clock: Clock, hours: int, is_noted: bool) -> None:
     integration = desk.register()
     desk.token(integration)
-    purge(clock() + EVENTS_KEPT_FOR + timedelta(hours=1))
+    purge(clock() + KEPT_FOR + timedelta(hours=1))
     first = noted(integration)
     clock.advance(hours=hours)
     desk.token(integration)
     with counted_statements() as statements:
-        purge(clock() + EVENTS_KEPT_FOR + timedelta(hours=1))
+        purge(clock() + KEPT_FOR + timedelta(hours=1))
     assert any(text.startswith("UPDATE oauth_entity") for text in statements) is is_noted
     assert (noted(integration) != first) is is_noted

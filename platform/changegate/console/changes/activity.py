@@ -25,7 +25,8 @@ WORDS: Mapping[str, str] = {
     "reminded": "approvers were reminded",
     "escalated": "an approval was escalated",
     "deviated": "deviated from what was approved",
-    "overridden": "overrode a freeze",
+    "freeze_overridden": "overrode a freeze",
+    "files_deleted": "old files were deleted",
 }
 JOURNALS: Mapping[str, str] = {"comments": "commented", "work_notes": "added a work note"}
 
@@ -126,7 +127,7 @@ def _who(actor: Mapping[str, Any], names: Mapping[str, str]) -> str:
 
 
 def _text_of(facts: Mapping[str, Any], names: Mapping[str, str]) -> str:
-    """Return what the facts of an entry add in words: the answer, for whom, the policy, the reason, and comments."""
+    """Return what the facts of an entry add in words: the answer, for whom, the policy, reasons, files."""
     approver = names.get(str(facts.get("approver")), "")
     answer = str(facts.get("state") or facts.get("outcome") or "").capitalize()
     policy = facts.get("policy_name")
@@ -134,4 +135,5 @@ def _text_of(facts: Mapping[str, Any], names: Mapping[str, str]) -> str:
         part for part in (answer, f"for {approver}" if approver else "", f"by “{policy}”" if policy else "") if part
     )
     reasons = [each["reason"] for each in facts.get("approvals") or () if isinstance(each, dict) and "reason" in each]
-    return "\n".join(str(part) for part in (head, facts.get("reason"), facts.get("comments"), *reasons) if part)
+    files = [each["file_name"] for each in facts.get("files") or ()]
+    return "\n".join(str(part) for part in (head, facts.get("reason"), facts.get("comments"), *reasons, *files) if part)

@@ -90,8 +90,8 @@ def accounts_of(reading: Reading) -> Iterator[AccountFacts]:
 def last_use(row: Row, uses: Iterable[UseOfToken]) -> datetime | None:
     """Return the latest known use of an integration.
 
-    The log keeps exchanges for 30 days. Older uses are known from the changes that were created, and from
-    `last_exchange_at`, which is stored when exchanges are deleted.
+    Uses before the event log are known from the changes that were created, and from `last_exchange_at`, which is stored
+    when exchanges are deleted.
     """
     known = [row.last_exchange_at, row.last_created_at, *(use.latest_at for use in uses)]
     return max((at for at in known if at is not None), default=None)

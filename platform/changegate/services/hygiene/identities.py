@@ -14,9 +14,9 @@ from changegate.services.hygiene.reading import Reading
 class MachineIdentity:
     """An account and its use.
 
-    `integrations` are the active ones that run as it or whose tokens have acted as it. `last_exchange_at` covers the
-    last 30 days, as long as the log goes back. `last_call_at` is the creation of the latest change by an integration
-    that runs as it, or None without such a change; only changes permanently record which token made the call.
+    `integrations` are the active ones that run as it or whose tokens have acted as it. `last_exchange_at` covers
+    the event log. `last_call_at` is the creation of the latest change by an integration that runs as it, or None
+    without such a change; only changes permanently record which token made the call.
     """
 
     account: Account

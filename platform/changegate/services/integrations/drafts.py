@@ -5,17 +5,16 @@ A draft never contains a token; see `recognition`.
 
 import json
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import delete, select
 
 from changegate.database import connection
-from changegate.database.cleanup import delete_batch
 from changegate.errors import InputInvalid, RecordNotFound
 from changegate.extensions import db, now
 from changegate.models import IntegrationDraft
-from changegate.services.jobs.repeating import CLEANUP_INTERVAL, repeating
+from changegate.services.jobs.cleanups import deletes
 
 DRAFTS_KEPT_FOR = timedelta(days=7)
 MOST_DRAFTS = 20
@@ -83,10 +82,12 @@ def discard_draft(draft: IntegrationDraft) -> None:
     db.session.flush()
 
 
-@repeating("integrations.purge_drafts", every=CLEANUP_INTERVAL)
-def purge_drafts(at: datetime) -> bool:
-    """Delete expired drafts; return whether there may be more."""
-    return delete_batch(IntegrationDraft.sys_id, IntegrationDraft.expires_at <= at)
+purge_drafts = deletes(
+    "integrations.purge_drafts",
+    "expired drafts of integrations",
+    IntegrationDraft.sys_id,
+    lambda at: IntegrationDraft.expires_at <= at,
+)
 
 
 def _of_user(user: str) -> Any:

@@ -14,7 +14,6 @@ from sqlalchemy import select, update
 
 from changegate.config import Settings, SmtpServer
 from changegate.database import commit, connection
-from changegate.database.cleanup import delete_batch
 from changegate.errors import SealBroken
 from changegate.extensions import database_now, settings
 from changegate.models import SysEmail
@@ -27,7 +26,8 @@ from changegate.models.sys_email import (
     MAIL_UNCERTAIN,
 )
 from changegate.sealed import unseal
-from changegate.services.jobs.repeating import CLEANUP_INTERVAL, repeating
+from changegate.services.jobs.cleanups import deletes
+from changegate.services.jobs.repeating import repeating
 from changegate.services.jobs.worker import pause_after
 from changegate.services.mail.outbox import SEALED_BODY
 from changegate.services.mail.smtp import MailConnection, MailRefused, MailUncertain, ServerUnusable, connected
@@ -72,10 +72,7 @@ def send_due_mail(_at: datetime) -> bool | timedelta:
         return pause_after(due.attempts + 1, LONGEST_PAUSE_OF_SERVER)
 
 
-@repeating("mail.purge", every=CLEANUP_INTERVAL)
-def purge_mail(at: datetime) -> bool:
-    """Delete mail that is older than `MAIL_KEPT_FOR`; return whether there may be more."""
-    return delete_batch(SysEmail.sys_id, SysEmail.sys_created_on < at - MAIL_KEPT_FOR)
+purge_mail = deletes("mail.purge", "old mail", SysEmail.sys_id, lambda at: SysEmail.sys_created_on < at - MAIL_KEPT_FOR)
 
 
 def send_now(server: SmtpServer, address: str, subject: str, text: str) -> None:

@@ -1,12 +1,11 @@
 """Client authentication by a signed assertion: private_key_jwt (RFC 7523 §2.2, restricted by decision 0014)."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import Connection, insert, or_, update
 from sqlalchemy.exc import IntegrityError
 
-from changegate.database.cleanup import delete_batch
 from changegate.extensions import db, now, settings
 from changegate.models import OAuthClientAssertion, OAuthEntity
 from changegate.oauth_errors import AssertionRefused, InvalidClient
@@ -15,7 +14,7 @@ from changegate.services.assertions.assertion import UnverifiedAssertion, Verifi
 from changegate.services.assertions.replay import replay_key_of
 from changegate.services.assertions.report import RuleCheck
 from changegate.services.assertions.trust_policy import JTI_REQUIRED, JWT_ONLY, TrustPolicy
-from changegate.services.jobs.repeating import CLEANUP_INTERVAL, repeating
+from changegate.services.jobs.cleanups import deletes
 from changegate.services.keys.key_store import KeyStore
 from changegate.services.keys.signature import SCHEMES
 from changegate.services.oauth.client_authentication import ClientCredentials, get_unauthenticated_client
@@ -125,11 +124,12 @@ def _use_once(client: Client, verified: VerifiedAssertion) -> None:
         verified.report.require_passed()
 
 
-@repeating("oauth.purge_client_assertions", every=CLEANUP_INTERVAL)
-def purge_client_assertions(at: datetime) -> bool:
-    """Delete replay keys of client assertions that expired long ago; return whether there may be more."""
-    used = OAuthClientAssertion
-    return delete_batch(used.replay_key, used.expires_at < at - KEPT_AFTER_EXPIRY)
+purge_client_assertions = deletes(
+    "oauth.purge_client_assertions",
+    "replay keys of client assertions that have expired",
+    OAuthClientAssertion.replay_key,
+    lambda at: OAuthClientAssertion.expires_at < at - KEPT_AFTER_EXPIRY,
+)
 
 
 def _note_use(at_work: Connection, client: Client) -> None:

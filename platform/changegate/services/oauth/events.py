@@ -7,17 +7,18 @@ Functions named `record_*` only register the row with the unit of work; the call
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, case, delete, func, insert, null, or_, select, update
 
 from changegate.database import connection
 from changegate.database.cleanup import ROWS_AT_ONCE
 from changegate.database.prepared import Prepared
-from changegate.models import OAuthEntity, OAuthExchange
+from changegate.extensions import settings
+from changegate.models import OAuthEntity, OAuthExchange, OAuthExchangeWatermark
 from changegate.models.oauth_exchange import earliest_correlation_id
 from changegate.oauth_errors import OAuthError
 from changegate.services.assertions.hints import find_hint
 from changegate.services.assertions.report import RuleResult, read_rows
-from changegate.services.jobs.repeating import CLEANUP_INTERVAL, repeating
+from changegate.services.jobs.cleanups import cleans_up
 from changegate.services.oauth.clients import find_entity
 from changegate.services.oauth.event_bounds import event_bounds, write_counts
 from changegate.services.oauth.event_row import Attempt, Columns, RefusedCall, build_row
@@ -27,8 +28,11 @@ from changegate.services.oauth.issuing import IssuedToken
 # The time of the last exchange is stored with this precision, so that an integration is written once a day at most.
 LAST_EXCHANGE_PRECISION = timedelta(days=1)
 
-# Must be longer than the lifetime of any token or assertion: tokens are found by these rows, and replays detected.
-EVENTS_KEPT_FOR = timedelta(days=30)
+# What the report of an exchange consists of.
+REPORT_COLUMNS = (
+    *("address", "detail", "kid", "issuer", "subject", "further_refusals", "jti_digest", "rules", "claims"),
+    *("replay_key", "token_hash", "token_generation", "scope", "has_all_scopes", "expires_at", "revoked_at"),
+)
 _INSERT = Prepared(insert(OAuthExchange.__table__), OAuthExchange.__table__.columns.keys())
 
 
@@ -77,15 +81,34 @@ def claims_of(event: OAuthExchange) -> dict[str, Any] | None:
     return claims
 
 
-@repeating("oauth.purge_exchanges", every=CLEANUP_INTERVAL)
+def _oldest_kept(at: datetime) -> str:
+    return earliest_correlation_id(at - timedelta(days=settings().event_retention_days))
+
+
+def _oldest_with_report(at: datetime) -> str:
+    return earliest_correlation_id(at - timedelta(days=settings().report_retention_days))
+
+
+def _end_of_batch(*due: ColumnElement[bool]) -> str | None:
+    """Return the correlation ID of the first due event that is too many for one batch."""
+    correlation_id = OAuthExchange.correlation_id
+    beyond = select(correlation_id).where(*due).order_by(correlation_id).offset(ROWS_AT_ONCE)
+    end: str | None = connection().execute(beyond.limit(1)).scalar()
+    return end
+
+
+def _count(*due: ColumnElement[bool]) -> int:
+    return connection().execute(select(func.count()).select_from(OAuthExchange).where(*due)).scalar_one()
+
+
+@cleans_up("oauth.purge_exchanges", "events", lambda at: _count(OAuthExchange.correlation_id < _oldest_kept(at)))
 def purge_expired(at: datetime) -> bool:
     """Delete up to `ROWS_AT_ONCE` old exchanges, after storing on their integrations when these were last used.
 
     Returns whether there may be more.
     """
-    correlation_id, oldest_kept = OAuthExchange.correlation_id, earliest_correlation_id(at - EVENTS_KEPT_FOR)
-    beyond = select(correlation_id).where(correlation_id < oldest_kept).order_by(correlation_id).offset(ROWS_AT_ONCE)
-    next_batch = connection().execute(beyond.limit(1)).scalar()
+    correlation_id, oldest_kept = OAuthExchange.correlation_id, _oldest_kept(at)
+    next_batch = _end_of_batch(correlation_id < oldest_kept)
     oldest_kept = next_batch or oldest_kept
     # Before the DELETE, and in its transaction. Otherwise, an integration that is rarely used would appear as never
     # used.
@@ -93,6 +116,35 @@ def purge_expired(at: datetime) -> bool:
     connection().execute(delete(OAuthExchange).where(correlation_id < oldest_kept))
     purge_figures(oldest_kept)
     return next_batch is not None
+
+
+def _has_old_report(at: datetime) -> tuple[ColumnElement[bool], ...]:
+    thinned_until = select(OAuthExchangeWatermark.thinned_until).scalar_subquery()
+    return OAuthExchange.correlation_id >= thinned_until, OAuthExchange.correlation_id < _oldest_with_report(at)
+
+
+@cleans_up("oauth.thin_reports", "reports of events", lambda at: _count(*_has_old_report(at)))
+def thin_reports(at: datetime) -> bool:
+    """Reduce up to `ROWS_AT_ONCE` old exchanges to when, who, and with which result; return whether there may be more.
+
+    Their tokens and assertions have expired, so that nothing finds them by hash or replay key any more.
+    """
+    due = _has_old_report(at)
+    next_batch = _end_of_batch(*due)
+    # Known clients are named by `entity`.
+    client_id = case((OAuthExchange.entity.is_(None), OAuthExchange.client_id))
+    thinned = {**dict.fromkeys(REPORT_COLUMNS, null()), "client_id": client_id}
+    before = () if next_batch is None else (OAuthExchange.correlation_id < next_batch,)
+    connection().execute(update(OAuthExchange).where(*due, *before).values(thinned))
+    until = next_batch or _oldest_with_report(at)
+    is_later = OAuthExchangeWatermark.thinned_until < until
+    connection().execute(update(OAuthExchangeWatermark).where(is_later).values(thinned_until=until))
+    return next_batch is not None
+
+
+def has_report(event: OAuthExchange, at: datetime) -> bool:
+    """Return whether an event is recent enough for its report, which the retention removes earlier than the event."""
+    return event.correlation_id >= _oldest_with_report(at)
 
 
 def note_last_exchanges(oldest_kept: str) -> None:

@@ -11,15 +11,14 @@ import secrets
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import insert, or_, select, update
+from sqlalchemy import ColumnElement, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from changegate.database.cleanup import delete_batch
 from changegate.database.prepared import Prepared, parameter
 from changegate.extensions import now
 from changegate.models import OAuthExchange, OAuthRefreshToken, SysUser
 from changegate.oauth_errors import InvalidClient
-from changegate.services.jobs.repeating import CLEANUP_INTERVAL, repeating
+from changegate.services.jobs.cleanups import deletes
 from changegate.services.oauth.access_tokens import RANDOM_BYTES, hash_token
 from changegate.services.oauth.clients import Client
 from changegate.services.oauth.issuing import IssuedToken
@@ -128,11 +127,16 @@ def end_refresh_token(correlation_id: str, user: str, entity: str) -> bool:
     return True
 
 
-@repeating("oauth.purge_refresh_tokens", every=CLEANUP_INTERVAL)
-def purge_ended(at: datetime) -> bool:
-    """Delete refresh tokens that ended long ago; return whether there may be more."""
-    token, oldest = OAuthRefreshToken, at - TOKENS_KEPT_FOR
-    return delete_batch(token.correlation_id, or_(token.expires_at < oldest, token.revoked_at < oldest))
+def _ended_before(at: datetime) -> ColumnElement[bool]:
+    return or_(OAuthRefreshToken.expires_at < at, OAuthRefreshToken.revoked_at < at)
+
+
+purge_ended = deletes(
+    "oauth.purge_refresh_tokens",
+    "refresh tokens that ended long ago",
+    OAuthRefreshToken.correlation_id,
+    lambda at: _ended_before(at - TOKENS_KEPT_FOR),
+)
 
 
 def _at() -> Any:

@@ -3,15 +3,14 @@
 import hashlib
 import secrets
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import delete, insert, select
 
 from changegate.database import connection
-from changegate.database.cleanup import delete_batch
 from changegate.extensions import db, now
 from changegate.models import SysUser, SysUserSession
-from changegate.services.jobs.repeating import CLEANUP_INTERVAL, repeating
+from changegate.services.jobs.cleanups import deletes
 
 LIFETIME = timedelta(hours=12)
 # Limits what a script that signs in again and again can store: its oldest sessions end.
@@ -64,10 +63,12 @@ def end_sessions(user_id: str) -> None:
     connection().execute(delete(SysUserSession).where(SysUserSession.user == user_id))
 
 
-@repeating("users.purge_sessions", every=CLEANUP_INTERVAL)
-def purge_sessions(at: datetime) -> bool:
-    """Delete expired sessions; return whether there may be more."""
-    return delete_batch(SysUserSession.token_hash, SysUserSession.expires_at <= at)
+purge_sessions = deletes(
+    "users.purge_sessions",
+    "expired sessions",
+    SysUserSession.token_hash,
+    lambda at: SysUserSession.expires_at <= at,
+)
 
 
 def _end_oldest(user_id: str) -> None:

@@ -6,14 +6,13 @@ read_state() ──> In-Progress while a worker process has leased the job; Erro
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import orjson
 from sqlalchemy import delete, insert, select, update
 
 from changegate.database import connection, rollback
-from changegate.database.cleanup import delete_batch
 from changegate.database.prepared import Prepared, parameter
 from changegate.errors import ChangegateError
 from changegate.extensions import database_now
@@ -22,9 +21,9 @@ from changegate.models.base import new_ordered_sys_id, utc_now
 from changegate.models.conflict import COMPLETE, ERROR, IN_PROGRESS, WAITING
 from changegate.services.access.caller import Caller
 from changegate.services.access.permissions import Permissions
+from changegate.services.jobs.cleanups import deletes
 from changegate.services.jobs.handlers import handles
 from changegate.services.jobs.queue import cancel, enqueue
-from changegate.services.jobs.repeating import CLEANUP_INTERVAL, repeating
 
 WORK = "change.worker"
 # How long a worker can be polled.
@@ -142,10 +141,12 @@ def work(payload: Mapping[str, Any]) -> None:
     _end(row.sys_id, ending)
 
 
-@repeating("change.workers.cleanup", every=CLEANUP_INTERVAL)
-def delete_old_workers(at: datetime) -> bool:
-    """Delete workers that are older than `KEPT_FOR`."""
-    return delete_batch(ChgMgtWorker.sys_id, ChgMgtWorker.sys_created_on < at - KEPT_FOR)
+delete_old_workers = deletes(
+    "change.workers.cleanup",
+    "results of workers",
+    ChgMgtWorker.sys_id,
+    lambda at: ChgMgtWorker.sys_created_on < at - KEPT_FOR,
+)
 
 
 def _new(kind: str, request: Mapping[str, Any], caller: Caller, change: str | None) -> dict[str, Any]:

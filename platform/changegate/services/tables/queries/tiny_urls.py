@@ -9,18 +9,17 @@ that need many.
 
 import secrets
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import Select, delete, insert, select
 
 from changegate.database import connection
-from changegate.database.cleanup import delete_batch
 from changegate.database.prepared import Prepared, parameter
 from changegate.errors import RequestUnreadable
 from changegate.extensions import now
 from changegate.models import TinyUrl
 from changegate.services.access.caller import Caller
-from changegate.services.jobs.repeating import CLEANUP_INTERVAL, repeating
+from changegate.services.jobs.cleanups import deletes
 
 URLS_KEPT_FOR = timedelta(hours=24)
 LONGEST_PATH = 255
@@ -75,10 +74,9 @@ def _sizes(owner: Mapping[str, str | None]) -> Select[str, int]:
     return select(TinyUrl.token, TinyUrl.size).where(*is_owned).order_by(*newest).limit(5 * MOST_KEPT)
 
 
-@repeating("tables.purge_tiny_urls", every=CLEANUP_INTERVAL)
-def purge_tiny_urls(at: datetime) -> bool:
-    """Delete expired queries; return whether there may be more."""
-    return delete_batch(TinyUrl.token, TinyUrl.expires_at <= at)
+purge_tiny_urls = deletes(
+    "tables.purge_tiny_urls", "expired queries of tiny URLs", TinyUrl.token, lambda at: TinyUrl.expires_at <= at
+)
 
 
 _INSERT = Prepared(insert(TinyUrl.__table__), TinyUrl.__table__.columns.keys())

@@ -11,20 +11,19 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import orjson
 from sqlalchemy import select
 
-from changegate.database.cleanup import delete_batch
 from changegate.database.dialects import Upsert
 from changegate.database.prepared import Prepared, parameter
 from changegate.errors import KeyAlreadyUsed, RecordNotFound, RequestUnreadable
 from changegate.extensions import now, settings
 from changegate.models import IdempotencyKey
 from changegate.services.access.caller import Caller
-from changegate.services.jobs.repeating import CLEANUP_INTERVAL, repeating
+from changegate.services.jobs.cleanups import deletes
 from changegate.services.tables.reading.records import get_row, require_operation
 from changegate.services.tables.registry import Table
 from changegate.services.tables.writing.ignored_fields import EMPTY_BODY, as_sent, unwritable_names
@@ -79,10 +78,12 @@ def _created_before(table: Table, caller: Caller, key_hash: str, body_hash: str)
     return dict(zip(fields, row, strict=True))
 
 
-@repeating("tables.purge_idempotency_keys", every=CLEANUP_INTERVAL)
-def purge_keys(at: datetime) -> bool:
-    """Delete expired keys; return whether there may be more."""
-    return delete_batch(IdempotencyKey.key_hash, IdempotencyKey.expires_at <= at)
+purge_keys = deletes(
+    "tables.purge_idempotency_keys",
+    "expired idempotency keys",
+    IdempotencyKey.key_hash,
+    lambda at: IdempotencyKey.expires_at <= at,
+)
 
 
 def _reserve(table: Table, key_hash: str, body_hash: str, sys_id: str) -> bool:

@@ -1,0 +1,62 @@
+"""`changegate purge`."""
+
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, insert, select
+
+from changegate.database import commit, connection
+from changegate.extensions import now
+from changegate.models import IdempotencyKey
+from changegate.services.jobs.cleanups import CLEANUPS
+from changegate.services.jobs.handlers import KINDS
+from tests.cli.conftest import Run
+
+KEYS = 2500
+
+
+@pytest.fixture
+def run(run_prepared: Run) -> Run:
+    return run_prepared
+
+
+@pytest.fixture
+def expired_keys(app: Flask) -> None:
+    """More expired keys than one batch deletes, and one that has not expired."""
+    with app.app_context():
+        at = now()
+        rows = [
+            {
+                "key_hash": f"{number:064}",
+                "body_hash": "0" * 64,
+                "table": "change_request",
+                "record": "0" * 32,
+                "created_at": at,
+                "expires_at": at + timedelta(hours=-1 if number else 1),
+            }
+            for number in range(KEYS + 1)
+        ]
+        connection().execute(insert(IdempotencyKey), rows)
+        commit()
+
+
+def count(app: Flask) -> int:
+    with app.app_context():
+        return connection().execute(select(func.count()).select_from(IdempotencyKey)).scalar_one()
+
+
+def test_it_deletes_all_that_is_due(run: Run, app: Flask, expired_keys: None) -> None:
+    assert run("purge").out == "    2,500  expired idempotency keys\nEverything that was due is deleted.\n"
+    assert count(app) == 1
+    assert run("purge").out == "Everything that was due is deleted.\n"
+
+
+def test_a_dry_run_only_counts(run: Run, app: Flask, expired_keys: None) -> None:
+    assert run("purge", "--dry-run").out == "    2,500  expired idempotency keys are due\nNothing was deleted.\n"
+    assert count(app) == KEYS + 1
+
+
+def test_each_cleanup_is_a_repeating_job_too() -> None:
+    assert len(CLEANUPS) > 8
+    assert all(KINDS[kind].every for kind in CLEANUPS)
