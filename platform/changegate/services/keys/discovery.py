@@ -47,9 +47,15 @@ def discover(issuer: str, policy: FetchPolicy, deadline: float | None = None) ->
     most two fetches, which end at the `deadline`, a time of `time.monotonic`, if one is given. Raises `JwksFetchFailed`
     with a sentence for the administrator.
     """
+    url, document = read_metadata(issuer, policy, deadline)
+    return Discovered(issuer, _get_jwks_uri(document, policy), _algorithms(document), url)
+
+
+def read_metadata(issuer: str, policy: FetchPolicy, deadline: float | None = None) -> tuple[str, dict[str, object]]:
+    """Fetch an issuer's metadata as `discover` does; return the URL and the members, none of which is checked."""
     url, document = _fetch(_locations(issuer, policy), policy, deadline)
     _require_issuer(document, issuer)
-    return Discovered(issuer, _get_jwks_uri(document, policy), _algorithms(document), url)
+    return url, document
 
 
 def discover_at(document_url: str, policy: FetchPolicy, deadline: float | None = None) -> Discovered:

@@ -2,10 +2,11 @@
 
 import time
 
-from changegate.services.keys.discovery import Discovered, discover, discover_at
-from changegate.services.keys.jwks_fetch import FetchedDocument, FetchPolicy, fetch_jwks, latest_end
+from changegate.services.keys.discovery import Discovered, discover, discover_at, read_metadata
+from changegate.services.keys.jwks_fetch import FetchedDocument, FetchPolicy, Form, fetch_jwks, latest_end
 from changegate.services.keys.key_renewal import FetchedKeySet
 from changegate.services.keys.key_set import KeySet
+from changegate.services.keys.url_policy import admit_url
 
 
 class Fetches:
@@ -32,6 +33,18 @@ class Fetches:
     def discover_at(self, document_url: str) -> Discovered:
         """Fetch the metadata at a URL, which its issuer must publish there; raises `JwksFetchFailed`."""
         return discover_at(document_url, self._policy, self._deadline)
+
+    def read_metadata(self, issuer: str) -> dict[str, object]:
+        """Fetch an issuer's metadata and return all of its members; raises `JwksFetchFailed`."""
+        return read_metadata(issuer, self._policy, self._deadline)[1]
+
+    def require_url(self, url: str) -> None:
+        """Check a URL under the rules for all fetches; raises `JwksFetchFailed`."""
+        admit_url(url, self._policy)
+
+    def send(self, url: str, form: Form) -> FetchedDocument:
+        """Send a form by POST and return the answer; raises `JwksFetchFailed`."""
+        return fetch_jwks(url, self._policy, deadline=self._deadline, form=form)
 
     def fetch_document(self, url: str) -> FetchedDocument:
         """Fetch the document at a URL, whatever it contains; raises `JwksFetchFailed`."""

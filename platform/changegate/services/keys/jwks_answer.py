@@ -14,6 +14,7 @@ from changegate.printable import printable
 MAX_DOCUMENT_BYTES = 256 * 1024
 _LONGEST = timedelta(days=365)
 # The types that static file servers send for a file without a known extension.
+OK = frozenset({200})
 _TOLERATED_TYPES = frozenset({"", "text/plain", "application/octet-stream", "binary/octet-stream"})
 
 
@@ -42,16 +43,21 @@ class AnswerRefused(JwksFetchFailed):
 
 
 def read_answer(
-    status: int, headers: Mapping[str, str], chunks: Iterable[bytes], *, is_conditional: bool
+    status: int,
+    headers: Mapping[str, str],
+    chunks: Iterable[bytes],
+    *,
+    is_conditional: bool,
+    statuses: frozenset[int] = OK,
 ) -> FetchedDocument:
-    """Turn a response into a document; read the body only if status and headers are acceptable.
+    """Turn a response into a document; read the body only if status, one of `statuses`, and headers are acceptable.
 
     Raises `AnswerRefused`.
     """
     # A 304 without a condition has no stored document that it could confirm, and is refused below.
     if status == 304 and is_conditional:
         return _document(status, b"", headers)
-    _require_ok(status, headers)
+    _require_status(status, headers, statuses)
     content_type = _media_type(headers)
     warnings = _check_media_type(content_type, status)
     # Never decompress: a few kilobytes can expand to gigabytes before a limit on the result applies.
@@ -90,8 +96,8 @@ def _until(expires: str, date: str) -> timedelta:
     return min(max(lifetime, timedelta(0)), _LONGEST)
 
 
-def _require_ok(status: int, headers: Mapping[str, str]) -> None:
-    if status == 200:
+def _require_status(status: int, headers: Mapping[str, str], statuses: frozenset[int]) -> None:
+    if status in statuses:
         return
     if 300 <= status < 400 and status != 304:
         raise AnswerRefused(

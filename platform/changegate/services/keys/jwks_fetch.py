@@ -5,7 +5,9 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from http.client import HTTPException
 
 from urllib3 import HTTPResponse
@@ -21,7 +23,7 @@ from changegate.services.keys.guarded_connection import (
     resolve_host,
     seconds_left,
 )
-from changegate.services.keys.jwks_answer import FetchedDocument, read_answer
+from changegate.services.keys.jwks_answer import OK, FetchedDocument, read_answer
 from changegate.services.keys.url_policy import AdmittedUrl, admit_url
 
 __all__ = ["FetchPolicy", "FetchedDocument", "fetch_jwks"]
@@ -45,6 +47,18 @@ _HEADERS = {
 }
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class Form:
+    """A form to send by POST, encoded, with its headers; may contain secrets.
+
+    `statuses` are those whose answer is read: that of a refusal explains it (RFC 6749 §5.2).
+    """
+
+    body: bytes
+    headers: Mapping[str, str]
+    statuses: frozenset[int] = frozenset({200, 400, 401})
+
+
 def latest_end() -> float:
     """Return when a fetch that begins now must have ended, as a time of `time.monotonic`."""
     return time.monotonic() + TOTAL_SECONDS
@@ -58,8 +72,11 @@ def fetch_jwks(
     last_modified: str | None = None,
     resolve: Resolver = resolve_host,
     deadline: float | None = None,
+    form: Form | None = None,
 ) -> FetchedDocument:
     """Fetch a JWKS document; conditionally if `etag` or `last_modified` of an earlier response is given.
+
+    With a `form`, send it and return the answer, such as that of a token endpoint.
 
     The name is resolved once, every address is checked, and the connection goes to a checked address. Proxies and
     netrc files of the environment are not used, and redirects are not followed. Takes at most 8 seconds, or until the
@@ -71,7 +88,7 @@ def fetch_jwks(
     conditions = _conditions(etag, last_modified)
     try:
         connection = open_connection(admitted, policy, resolve, deadline)
-        return _exchange(connection, admitted, conditions, deadline)
+        return _exchange(connection, admitted, conditions, deadline, form)
     except JwksFetchFailed:
         raise
     except Exception as problem:
@@ -85,7 +102,7 @@ def _conditions(etag: str | None, last_modified: str | None) -> dict[str, str]:
 
 
 def _exchange(
-    connection: HTTPConnection, url: AdmittedUrl, conditions: dict[str, str], deadline: float
+    connection: HTTPConnection, url: AdmittedUrl, conditions: dict[str, str], deadline: float, form: Form | None
 ) -> FetchedDocument:
     # Timeouts apply to each read. Only a watchdog stops a server that sends its headers or body byte by byte.
     watchdog = threading.Timer(max(0.0, deadline - time.monotonic()), _cut, [connection.sock])
@@ -93,9 +110,11 @@ def _exchange(
     watchdog.start()
     try:
         connection.timeout = min(READ_SECONDS, seconds_left(deadline))
-        headers = _HEADERS | {"Host": url.host_header} | conditions
-        connection.request("GET", url.target, headers=headers, preload_content=False, decode_content=False)
-        document = _read(connection.getresponse(), is_conditional=bool(conditions))
+        method, body, further = ("POST", form.body, form.headers) if form else ("GET", None, conditions)
+        headers = {**_HEADERS, **further, "Host": url.host_header}
+        connection.request(method, url.target, body, headers, preload_content=False, decode_content=False)
+        statuses = form.statuses if form else OK
+        document = _read(connection.getresponse(), is_conditional=bool(conditions), statuses=statuses)
         # A response that the watchdog cut off may look like a short response that is complete.
         seconds_left(deadline)
         return document
@@ -104,10 +123,10 @@ def _exchange(
         connection.close()
 
 
-def _read(response: HTTPResponse, *, is_conditional: bool) -> FetchedDocument:
+def _read(response: HTTPResponse, *, is_conditional: bool, statuses: frozenset[int]) -> FetchedDocument:
     try:
         chunks = response.stream(_CHUNK_BYTES, decode_content=False)
-        return read_answer(response.status, response.headers, chunks, is_conditional=is_conditional)
+        return read_answer(response.status, response.headers, chunks, is_conditional=is_conditional, statuses=statuses)
     finally:
         response.close()
 
