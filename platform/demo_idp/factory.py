@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from flask import Flask
 
-from demo_idp import page, views
+from demo_idp import page, sign_on, views
 from demo_idp.errors import register_errors
 from demo_idp.exchange import Changegate
 from demo_idp.origins import refuse_foreign_hosts, refuse_foreign_origins
@@ -40,4 +40,5 @@ def create_app(
     register_errors(app)
     app.register_blueprint(views.bp)
     app.register_blueprint(page.bp)
+    app.register_blueprint(sign_on.bp)
     return app

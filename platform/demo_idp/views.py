@@ -61,8 +61,13 @@ def show_metadata(place: str = "") -> ResponseReturnValue:
     return jsonify(
         issuer=issuer + path,
         jwks_uri=issuer + JWKS_PATH,
-        token_endpoint=f"{issuer}/sign",
-        response_types_supported=[],
+        authorization_endpoint=f"{issuer}/authorize",
+        token_endpoint=f"{issuer}/token",
+        end_session_endpoint=f"{issuer}/end-session",
+        response_types_supported=["code"],
+        code_challenge_methods_supported=["S256"],
+        token_endpoint_auth_methods_supported=["client_secret_basic", "client_secret_post", "none"],
+        authorization_response_iss_parameter_supported=True,
         subject_types_supported=["public"],
         id_token_signing_alg_values_supported=list(ALGORITHMS),
     )

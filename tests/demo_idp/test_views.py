@@ -49,7 +49,8 @@ def test_publishes_a_discovery_document(client: FlaskClient) -> None:
     metadata = client.get("/.well-known/openid-configuration").get_json()
     assert metadata["issuer"] == ISSUER
     assert metadata["jwks_uri"] == f"{ISSUER}/.well-known/jwks.json"
-    assert metadata["token_endpoint"] == f"{ISSUER}/sign"
+    assert metadata["token_endpoint"] == f"{ISSUER}/token"
+    assert metadata["authorization_endpoint"] == f"{ISSUER}/authorize"
     assert metadata["id_token_signing_alg_values_supported"] == ["RS256", "ES256"]
 
 
