@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from changegate.console.integrations.setup_form import SetupForm
 from changegate.extensions import db
-from changegate.models import SysapprovalApprover, SysAuthScope, SysUserGroup
+from changegate.models import SysapprovalApprover, SysAuthScope, SysUserGroup, SysUserRole
 from changegate.schemas import presets
 from changegate.seed.demo import seed_demo
 from changegate.services.attachments.upload import measure
@@ -43,6 +43,7 @@ CONFIDENTIAL = "Operation Ultramarine"
 LONG_WORD = "Wolfeschlegelsteinhausenbergerdorff" * 2
 RIGHT_TO_LEFT = "החלפת מתג הליבה בחדר השרתים (שלב 2)"
 DELETED_FILTER = "/records/<table_name>/saved-filters/<sys_id>/delete"
+PROVIDER = {"name": "Demo IdP", "alias": "demo", "issuer": "http://127.0.0.1:9", "client_id": "changegate"}
 FILTER = {"title": RIGHT_TO_LEFT, "table": "sys_user", "filter": "active=true", "user": ROOT.sys_id}
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -96,6 +97,7 @@ def add_examples(app: Flask) -> Examples:
                 "file_format": "csv",
                 f"{DELETED_FILTER}:sys_id": _create("sys_filter", **FILTER),
                 "served_table:name": "change_request",
+                "alias": _add_provider(),
             }
             db.session.commit()
     return Examples(people, values)
@@ -144,6 +146,13 @@ def _add_change(people: Mapping[str, str]) -> str:
 def _approval_of(user: str) -> str:
     asked = select(SysapprovalApprover.sys_id).filter_by(approver=user, state="requested")
     return str(db.session.execute(asked).scalar_one())
+
+
+def _add_provider() -> str:
+    provider = _create("oidc_provider_configuration", **PROVIDER)
+    role = db.session.execute(select(SysUserRole.sys_id).filter_by(name="itil")).scalar_one()
+    _create("oidc_claim_mapping", provider=provider, claim="groups", value=LONG_WORD, role=role)
+    return PROVIDER["alias"]
 
 
 def _attach(change: str, name: str) -> str:

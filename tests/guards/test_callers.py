@@ -19,6 +19,7 @@ GUARDS = {
     auth.require_integration_administrator,
     guards.allow_anyone,
     guards.require_login,
+    guards.require_administrator,
     guards.require_integration_administrator,
 }
 BASIC_OR_BEARER = {Audience.CALLERS, Audience.INTEGRATION_ADMINISTRATORS_BY_API}

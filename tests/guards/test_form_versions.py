@@ -62,9 +62,12 @@ WITHOUT_VERSION = {
     "records.delete_filter_view": OWN_SETTING,
     "records.filter_view": NOT_SAVED,
     "records.save_filter_view": NEW,
+    "identity_providers.check_view": "It reads what the provider publishes, and changes no record.",
     "sign_in.logout_everywhere_view": SESSION,
     "sign_in.logout_view": SESSION,
     "sign_in.sign_in_view": SESSION,
+    "sign_on_links.link_view": "The password is part of the form, and an account is linked once.",
+    "single_sign_on.start_view": SESSION,
 }
 FORM = re.compile(r"<form\b(?P<start>(?:\{\{.*?\}\}|\{%.*?%\}|[^>])*)>(?P<inside>.*?)</form>", re.DOTALL)
 POST = re.compile(r"""method=["']?post\b""", re.IGNORECASE)

@@ -18,6 +18,7 @@ from changegate.cli.process import process
 from changegate.cli.purge import purge
 from changegate.cli.scope import scope
 from changegate.cli.serve import serve
+from changegate.cli.sign_on import sign_on
 from changegate.cli.token_key import token_key
 from changegate.cli.user import user
 from changegate.cli.worker import worker
@@ -39,6 +40,7 @@ for command in (
     purge,
     demo,
     user,
+    sign_on,
     integration,
     process,
     scope,

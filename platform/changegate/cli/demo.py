@@ -24,7 +24,7 @@ from changegate.config import INSTANCE_PATH_VARIABLE, PREFIX
 from changegate.database import commit
 from changegate.errors import ChangegateError
 from changegate.factory import create_app
-from changegate.seed import ADMIN_USER_NAME, forget_demo_run, seed_demo, seed_demo_history
+from changegate.seed import ADMIN_USER_NAME, forget_demo_run, seed_demo, seed_demo_history, seed_demo_sign_on
 
 HOST = "127.0.0.1"
 START_SECONDS = 120
@@ -61,7 +61,7 @@ def demo(once: bool, reset: bool, tls: bool, port: int, idp_port: int) -> None:
         "admin_password": password,
     }
     app = create_app(instance_path=folder, overrides=overrides)
-    _prepare_demo(app, password)
+    _prepare_demo(app, password, f"http://{HOST}:{idp_port}")
     servers = DemoServers(
         base_url=overrides["base_url"],
         idp_url=f"http://{HOST}:{idp_port}",
@@ -82,10 +82,11 @@ def demo(once: bool, reset: bool, tls: bool, port: int, idp_port: int) -> None:
         _watch(processes)
 
 
-def _prepare_demo(app: Flask, password: str) -> None:
+def _prepare_demo(app: Flask, password: str, idp_url: str) -> None:
     prepare_instance(app)
     with working_on(app):
         seed_demo(admin_password=password)
+        seed_demo_sign_on(idp_url)
         forget_demo_run(INTEGRATIONS)
         commit()
 

@@ -7,12 +7,15 @@ from changegate.console import (
     auth_scopes,
     deep_links,
     home,
+    identity_providers,
     machine_identities,
     machine_identity,
     manage_tokens,
     preferences,
     security_findings,
     sign_in,
+    sign_on_links,
+    single_sign_on,
     token_events,
 )
 from changegate.console.approvals import my_approvals
@@ -27,12 +30,14 @@ from changegate.console.local_times import local, time_zone
 from changegate.console.navigator import list_groups
 from changegate.console.page_headers import add_page_headers
 from changegate.console.records import list_views, record_views
+from changegate.services.single_sign_on.providers import redirect_uri_of
 
 assets = Blueprint("assets", __name__, static_folder="static", static_url_path="/static", template_folder="templates")
 assets.before_request(allow_anyone)
 
 AREAS = (
     sign_in,
+    single_sign_on,
     home,
     views,
     fragments,
@@ -56,6 +61,8 @@ AREAS = (
     deep_links,
     api_explorer,
     preferences,
+    sign_on_links,
+    identity_providers,
 )
 for area in AREAS:
     area.bp.after_request(add_page_headers)
@@ -74,4 +81,5 @@ def register(app: Flask) -> None:
         app.register_blueprint(area.bp)
     app.jinja_env.filters["local"] = local
     app.jinja_env.globals["time_zone"] = time_zone
+    app.jinja_env.globals["redirect_uri_of"] = redirect_uri_of
     app.context_processor(lambda: {"navigator_groups": list_groups})

@@ -27,6 +27,7 @@ from werkzeug.exceptions import HTTPException
 
 from changegate.console.local_paths import local_path
 from changegate.extensions import settings
+from changegate.services.single_sign_on.providers import list_active
 from changegate.unproxied import current_application, current_request, request_context
 
 LOGIN = "sign_in.sign_in_view"
@@ -114,6 +115,7 @@ def render_login(
         next=target,
         carried=[*carried.inputs()] if carried else (),
         refusal=refusal,
+        providers=list_active(),
     )
     return page, 403 if refusal else 200
 

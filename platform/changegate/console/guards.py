@@ -13,6 +13,7 @@ from changegate.extensions import SAFE_METHODS, csrf
 from changegate.services.access.caller import Caller
 from changegate.services.access.permissions import INTEGRATION_ADMINISTRATORS
 from changegate.services.users.accounts import caller_of
+from changegate.services.users.roles import ADMIN
 from changegate.unproxied import current_application, current_request
 
 # The maximum size of a form from a user who is not signed in.
@@ -52,6 +53,14 @@ def require_integration_administrator() -> ResponseReturnValue | None:
     refusal = require_login()
     if refusal is None and not caller().permissions.has_role(INTEGRATION_ADMINISTRATORS):
         raise AccessRefused("You need the role oauth_admin, mi_admin, or admin to manage integrations.")
+    return refusal
+
+
+def require_administrator() -> ResponseReturnValue | None:
+    """Admit administrators; raises `AccessRefused` for other signed-in users."""
+    refusal = require_login()
+    if refusal is None and not caller().permissions.has_role({ADMIN}):
+        raise AccessRefused("You need the role admin for this page.")
     return refusal
 
 

@@ -102,6 +102,7 @@ GROUPS = (
             _list_of("sys_user_group", "Groups", "people"),
             _list_of("sys_user_role", "Roles", "key"),
             _list_of("sys_user_delegate", "Delegates", "change"),
+            _list_of("oidc_provider_configuration", "Single sign-on", "lock"),
         ),
     ),
     Group(

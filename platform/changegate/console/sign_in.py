@@ -1,6 +1,6 @@
 """Login, logout, and the sessions of signed-in users."""
 
-from flask import Blueprint, redirect, session, url_for
+from flask import Blueprint, redirect, render_template, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_user, logout_user
 
@@ -14,12 +14,15 @@ from changegate.models import SysUser, SysUserSession
 from changegate.models.oauth_exchange import new_correlation_id
 from changegate.services.oauth.event_row import Attempt, RefusedCall
 from changegate.services.oauth.events import record_refused_call
+from changegate.services.single_sign_on.providers import find_provider
+from changegate.services.single_sign_on.sign_in import sign_out_url
 from changegate.services.users.accounts import authenticate_user
 from changegate.services.users.sessions import (
     end_session,
     end_sessions,
     find_session_user,
     is_session_of,
+    provider_of_session,
     start_session,
 )
 from changegate.unproxied import current_request
@@ -50,10 +53,10 @@ def sign_in_view() -> ResponseReturnValue:
             user_name, sent.form.get("password", ""), sent.remote_addr or "", is_interactive=True
         )
     except RateLimited as refusal:
-        _write_event(refusal.reason)
+        write_login_event(refusal.reason)
         raise
     except NotAuthenticated as refusal:
-        _write_event(refusal.reason, refusal.user_name)
+        write_login_event(refusal.reason, refusal.user_name)
         return render_login(target, carried, user_name=user_name, refusal=REFUSAL)
     renew_session(db.session.get_one(SysUser, proven.sys_id))
     if carried is not None and (shown := show_again(carried)):
@@ -63,9 +66,17 @@ def sign_in_view() -> ResponseReturnValue:
 
 @bp.post("/logout")
 def logout_view() -> ResponseReturnValue:
-    """End the session in the browser and on the server, so that a copy of its cookie stops working."""
+    """End the session in the browser and on the server, so that a copy of its cookie stops working.
+
+    A user who signed in with an identity provider goes on to its logout, if it has one.
+    """
+    provider = find_provider(provider_of_session(session.get(SESSION, "")) or "")
+    # Before the session ends: the request may have to wait for the metadata of the provider, and then runs again.
+    elsewhere = sign_out_url(provider) if provider else None
     _end_session()
     commit()
+    if provider and elsewhere:
+        return render_template("console/leaving.html", title="Logged out", name=provider.name, url=elsewhere)
     return redirect(url_for("sign_in.login_view"))
 
 
@@ -89,12 +100,14 @@ def load_user(sys_id: str) -> SysUser | None:
 login.user_loader(load_user)
 
 
-def _write_event(reason: str, user_name: str | None = None) -> None:
+def write_login_event(reason: str, user_name: str | None = None, detail: str | None = None) -> str:
+    """Write the event of a refused login, commit, and return its correlation ID."""
     at, http_request = now(), current_request()
     sent = f"{http_request.method} {http_request.path}"
     attempt = Attempt(http_request.remote_addr, new_correlation_id(at))
-    record_refused_call(attempt, RefusedCall(sent, reason, user_name=user_name), at)
+    record_refused_call(attempt, RefusedCall(sent, reason, detail, user_name=user_name), at)
     commit()
+    return attempt.correlation_id
 
 
 def is_current_session(found: SysUserSession) -> bool:
@@ -102,12 +115,12 @@ def is_current_session(found: SysUserSession) -> bool:
     return is_session_of(session.get(SESSION, ""), found)
 
 
-def renew_session(user: SysUser) -> None:
-    """Begin a new session of a user, in place of the one of the request."""
+def renew_session(user: SysUser, provider: str | None = None) -> None:
+    """Begin a new session of a user, in place of the one of the request; `provider` is where they signed in."""
     # Clear everything from before the login, including the CSRF token, against session fixation.
     _end_session()
     login_user(user)
-    session[SESSION] = start_session(user.sys_id)
+    session[SESSION] = start_session(user.sys_id, provider)
     commit()
 
 

@@ -40,6 +40,7 @@ from changegate.models.planning import (
     StdChangeProposal,
     StdChangeRecordProducer,
 )
+from changegate.models.sign_on import OidcClaimMapping, OidcGrant, OidcProviderConfiguration, SysUserSession
 from changegate.models.state_model import SttrmState, SttrmStateTransition, SttrmTransitionCondition
 from changegate.models.sys_attachment import SysAttachment, SysAttachmentDoc
 from changegate.models.sys_audit import SysAudit
@@ -58,7 +59,6 @@ from changegate.models.sys_user import (
     SysUserRole,
 )
 from changegate.models.sys_user_preference import CalendarFeed, SysFilter, SysUserDelegate, SysUserPreference
-from changegate.models.sys_user_session import SysUserSession
 from changegate.models.sysapproval_approver import SysapprovalApprover
 from changegate.models.task import SysNumberCounter, Task
 from changegate.models.task_ci import TaskCi, TaskCmdbCiService
@@ -101,6 +101,9 @@ __all__ = [
     "OAuthKeyAlert",
     "OAuthRefreshToken",
     "OAuthTokenKey",
+    "OidcClaimMapping",
+    "OidcGrant",
+    "OidcProviderConfiguration",
     "RiskCondition",
     "StdChangeProducerVersion",
     "StdChangeProposal",

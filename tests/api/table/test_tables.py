@@ -105,6 +105,10 @@ def add_what_the_demo_lacks(client: FlaskClient, admin: dict[str, str], manager:
     TableApi(client, manager, "/api/now/table/chg_freeze_override").created(**override)
     identity = {"user": "maria.keller", "issuer": "https://idp.example.com", "subject": "maria"}
     TableApi(client, admin, "/api/now/table/sys_user_identity").created(**identity)
+    provider = {"name": "Example", "alias": "example", "issuer": "https://idp.example.com", "client_id": "desk"}
+    made = TableApi(client, admin, "/api/now/table/oidc_provider_configuration").created(**provider)
+    mapping = {"provider": made["sys_id"], "claim": "groups", "value": "board", "group": group["sys_id"]}
+    TableApi(client, admin, "/api/now/table/oidc_claim_mapping").created(**mapping)
 
 
 def test_the_demo_shows_the_life_of_a_change(demo: Flask, client: FlaskClient, admin: dict[str, str]) -> None:

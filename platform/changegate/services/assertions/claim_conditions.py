@@ -105,6 +105,12 @@ def path_of(claim: str) -> tuple[str, ...]:
     return tuple(_unescape(step) for step in claim[1:].split("/"))
 
 
+def claim_at(claims: Mapping[str, object], claim: str) -> object:
+    """Return the claim of a name or JSON pointer, or None. Raises `ValueError` for an invalid pointer."""
+    value = _walk(claims, path_of(claim))
+    return None if value is MISSING else value
+
+
 def _unescape(step: str) -> str:
     if _BARE_TILDE.search(step):
         raise ValueError("in a JSON pointer ~ is written ~0")

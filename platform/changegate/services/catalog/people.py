@@ -5,6 +5,8 @@ from typing import Any
 from changegate.models import (
     CmdbCi,
     CmdbRelCi,
+    OidcClaimMapping,
+    OidcProviderConfiguration,
     SysFilter,
     SysGroupHasRole,
     SysUser,
@@ -28,6 +30,7 @@ from changegate.services.approvals.departures import (
 from changegate.services.catalog.access import (
     ADMINISTRATORS,
     CHANGE_READERS,
+    ONLY_ADMINISTRATORS,
     READ_BY_ANYONE,
     REFERENCE_DATA,
     own_and_shared_rows,
@@ -37,6 +40,7 @@ from changegate.services.catalog.access import (
 )
 from changegate.services.process.affected_ci_rules import CiRules
 from changegate.services.process.conflict_checks import RelationRules
+from changegate.services.single_sign_on.rules import IdentityRules, MappingRules, ProviderRules
 from changegate.services.tables.registry import ANYONE, Access, NoRules, OwnRows, Rules, Table
 from changegate.services.users.preferences import FilterRules
 from changegate.services.users.roles import RoleRules
@@ -72,7 +76,7 @@ def _reference_data(
     )
 
 
-PARTS_OF_ROLES = (("sys_user_has_role", "role"), ("sys_group_has_role", "role"))
+PARTS_OF_ROLES = (("sys_user_has_role", "role"), ("sys_group_has_role", "role"), ("oidc_claim_mapping", "role"))
 PARTS_OF_CIS = (
     ("task_ci", "ci_item"),
     ("task_cmdb_ci_service", "cmdb_ci_service"),
@@ -103,7 +107,7 @@ REFERENCE_TABLES = (
         SysUserGroup,
         "name",
         GroupOfPeopleRules(),
-        parts=(("sys_user_grmember", "group"), ("sys_group_has_role", "group")),
+        parts=(("sys_user_grmember", "group"), ("sys_group_has_role", "group"), ("oidc_claim_mapping", "group")),
     ),
     _reference_data("sys_user_grmember", "Group Member", SysUserGroupMember, "sys_id", MemberRules()),
     _reference_data("sys_user_role", "Role", SysUserRole, "name", RoleRules(), parts=PARTS_OF_ROLES),
@@ -119,7 +123,27 @@ REFERENCE_TABLES = (
         "User Identity",
         SysUserIdentity,
         "subject",
+        IdentityRules(),
         own_rows=rows_of_caller,
+        is_closed_to_tokens=True,
+    ),
+    Table(
+        name="oidc_provider_configuration",
+        label="Identity Provider",
+        model=OidcProviderConfiguration,
+        display_field="name",
+        access=ONLY_ADMINISTRATORS,
+        rules=ProviderRules(),
+        parts=(("oidc_claim_mapping", "provider"),),
+        is_closed_to_tokens=True,
+    ),
+    Table(
+        name="oidc_claim_mapping",
+        label="Claim Mapping",
+        model=OidcClaimMapping,
+        display_field="value",
+        access=ONLY_ADMINISTRATORS,
+        rules=MappingRules(),
         is_closed_to_tokens=True,
     ),
     # Any caller may delegate. `DelegationRules` refuses writes by others.

@@ -168,10 +168,15 @@ def caller_of(user: SysUser) -> Caller:
 
 def get_user(user_name: str) -> SysUser:
     """Return a user by name, in any case. Raises `RecordNotFound`."""
-    user = db.session.execute(select(SysUser).where(_is_called(user_name))).scalar_one_or_none()
+    user = find_user(user_name)
     if user is None:
         raise RecordNotFound
     return user
+
+
+def find_user(user_name: str) -> SysUser | None:
+    """Return a user by name, in any case, or None."""
+    return db.session.execute(select(SysUser).where(_is_called(user_name))).scalar_one_or_none()
 
 
 def create_user(
@@ -218,14 +223,19 @@ def set_password(user: SysUser, password: str) -> None:
 
 def change_password(user: SysUser, current: str, password: str, address: str) -> None:
     """Set the password of a user who proves to know the current one. Raises `InputInvalid` and `RateLimited`."""
+    confirm_password(user, current, address)
+    if len(password) < SHORTEST_PASSWORD or not _is_encodable(password):
+        raise InputInvalid({"new_password": [f"Enter at least {SHORTEST_PASSWORD} characters."]})
+    set_password(user, password)
+
+
+def confirm_password(user: SysUser, current: str, address: str) -> None:
+    """Require that a signed-in user knows their password. Raises `InputInvalid` and `RateLimited`."""
     guess = limiter.require_room_to_guess(address, user.user_name)
     _, is_right = try_password(guess, current)
     if not is_right:
         limiter.count_guess(guess)
         raise InputInvalid({"current_password": ["This is not your current password."]})
-    if len(password) < SHORTEST_PASSWORD or not _is_encodable(password):
-        raise InputInvalid({"new_password": [f"Enter at least {SHORTEST_PASSWORD} characters."]})
-    set_password(user, password)
 
 
 def set_time_zone(user: SysUser, name: str | None) -> None:

@@ -18,12 +18,16 @@ MOST_SESSIONS = 50
 SESSION_TOKEN_BYTES = 32
 
 
-def start_session(user_id: str) -> str:
-    """Start a session for a user and return its token, of which only the hash is stored."""
+def start_session(user_id: str, provider: str | None = None) -> str:
+    """Start a session for a user and return its token, of which only the hash is stored.
+
+    `provider` is the sys_id of the identity provider that the user has signed in with.
+    """
     at = now()
     _end_oldest(user_id)
     token = secrets.token_urlsafe(SESSION_TOKEN_BYTES)
     row = {"token_hash": _hash(token), "user": user_id, "created_at": at, "expires_at": at + LIFETIME}
+    row["provider"] = provider
     connection().execute(insert(SysUserSession).values(row))
     return token
 
@@ -33,6 +37,12 @@ def find_session_user(token: str) -> SysUser | None:
     of_session = SysUserSession.user == SysUser.sys_id
     is_current = (SysUserSession.token_hash == _hash(token)) & (SysUserSession.expires_at > now())
     return db.session.execute(select(SysUser).join(SysUserSession, of_session).where(is_current)).scalar_one_or_none()
+
+
+def provider_of_session(token: str) -> str | None:
+    """Return the sys_id of the identity provider that a session began with, or None for a password."""
+    statement = select(SysUserSession.provider).where(SysUserSession.token_hash == _hash(token))
+    return connection().execute(statement).scalar_one_or_none()
 
 
 def list_sessions(user_id: str) -> Sequence[SysUserSession]:

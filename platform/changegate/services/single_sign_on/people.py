@@ -1,0 +1,122 @@
+"""The user of a verified ID token: found by issuer and subject, never by name or email, or created."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from changegate.database.prepared import Prepared, parameter
+from changegate.errors import ChangegateError
+from changegate.extensions import db
+from changegate.models import SysUser, SysUserIdentity
+from changegate.services.access.caller import SYSTEM_CALLER, as_process
+from changegate.services.assertions.assertion import VerifiedAssertion
+from changegate.services.assertions.claim_conditions import claim_at
+from changegate.services.single_sign_on.failures import SignOnFailed
+from changegate.services.single_sign_on.grants import apply_mappings
+from changegate.services.single_sign_on.providers import Provider
+from changegate.services.tables.registry import get_table
+from changegate.services.tables.writing.records import create_record
+from changegate.services.users.accounts import find_user
+
+_IDENTITY = SysUserIdentity.__table__
+LONGEST_USER_NAME, LONGEST_NAME, LONGEST_EMAIL = 40, 151, 100
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedIdentity:
+    """An identity of a user."""
+
+    issuer: str
+    subject: str
+
+
+def find_or_create_user(provider: Provider, verified: VerifiedAssertion) -> SysUser:
+    """Return the user of an ID token with their groups and roles up to date. Raises `SignOnFailed`."""
+    linked = _users_of(verified)
+    if len(linked) > 1:
+        raise SignOnFailed("sign_on_ambiguous", f"subject {verified.subject}")
+    if not linked and not provider.create_users:
+        raise SignOnFailed("sign_on_unlinked", f"subject {verified.subject}")
+    sys_id = linked[0] if linked else _create(provider, verified)
+    user = db.session.get_one(SysUser, sys_id)
+    if reason := _fault_of(user):
+        raise SignOnFailed(reason, user_name=user.user_name)
+    try:
+        apply_mappings(provider.sys_id, sys_id, verified.claims)
+    except ChangegateError as refusal:
+        raise SignOnFailed("rule_refused", refusal.detail or refusal.message, user.user_name) from None
+    return user
+
+
+def link_identity(user: str, verified: VerifiedAssertion) -> None:
+    """Link the account at a provider to a user. Raises `SignOnFailed` if it is linked to another one."""
+    linked = _users_of(verified)
+    if set(linked) - {user}:
+        raise SignOnFailed("sign_on_linked_elsewhere", f"subject {verified.subject}")
+    if not linked:
+        _link(user, verified)
+
+
+def list_identities(user: str) -> list[LinkedIdentity]:
+    """Return the identities of a user, by issuer."""
+    return [LinkedIdentity(row.issuer, row.subject) for row in _OF_USER.all({"user": user})]
+
+
+def _users_of(verified: VerifiedAssertion) -> list[str]:
+    rows = _USERS.all({"issuer": verified.issuer, "subject": verified.subject})
+    return [row.user for row in rows]
+
+
+def _create(provider: Provider, verified: VerifiedAssertion) -> str:
+    user_name = _text(verified, provider.user_name_claim, LONGEST_USER_NAME)
+    if not user_name or ":" in user_name:
+        claim = provider.user_name_claim
+        raise SignOnFailed("sign_on_name_missing", f"the claim {claim} of subject {verified.subject}")
+    if find_user(user_name) is not None:
+        raise SignOnFailed("sign_on_name_taken", f"user ID {user_name}, subject {verified.subject}")
+    email = _text(verified, provider.email_claim, LONGEST_EMAIL)
+    is_verified = provider.email_claim == "email" and verified.claims.get("email_verified") is True
+    fields = {
+        "user_name": user_name,
+        "name": _text(verified, provider.name_claim, LONGEST_NAME) or user_name,
+        "email": email,
+        "email_verified": str(bool(email) and is_verified).lower(),
+    }
+    try:
+        record = create_record(get_table("sys_user"), as_process(SYSTEM_CALLER), fields)
+        _link(record["sys_id"], verified)
+    except ChangegateError as refusal:
+        raise SignOnFailed("rule_refused", refusal.detail or refusal.message) from None
+    return str(record["sys_id"])
+
+
+def _link(user: str, verified: VerifiedAssertion) -> None:
+    fields = {"user": user, "issuer": verified.issuer, "subject": verified.subject}
+    create_record(get_table("sys_user_identity"), as_process(SYSTEM_CALLER), fields)
+    db.session.flush()
+
+
+def _text(verified: VerifiedAssertion, claim: str, longest: int) -> str:
+    value = claim_at(verified.claims, claim)
+    text = value.strip() if isinstance(value, str) else ""
+    return text if len(text) <= longest and text.isprintable() else ""
+
+
+def _fault_of(user: SysUser) -> str | None:
+    if not user.active:
+        return "user_inactive"
+    if user.locked_out:
+        return "user_locked"
+    return "user_web_service_only" if user.web_service_access_only else None
+
+
+_USERS = Prepared(
+    select(_IDENTITY.c["user"])
+    .distinct()
+    .where(_IDENTITY.c["issuer"] == parameter("issuer"), _IDENTITY.c["subject"] == parameter("subject"))
+)
+_OF_USER = Prepared(
+    select(_IDENTITY.c["issuer"], _IDENTITY.c["subject"])
+    .where(_IDENTITY.c["user"] == parameter("user"))
+    .order_by(_IDENTITY.c["issuer"], _IDENTITY.c["subject"])
+)
