@@ -2,7 +2,6 @@
 
 from datetime import datetime
 
-from flask_bootstrap import Bootstrap5
 from flask_login import LoginManager
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
@@ -17,7 +16,6 @@ db = SQLAlchemy(model_class=Base, session_options={"class_": LeanSession})
 migrate = Migrate()
 csrf = CSRFProtect()
 login = LoginManager()
-bootstrap = Bootstrap5()
 limiter = FailureLimit()
 
 OPENAPI_DOCUMENT = "openapi_document"  # the key of app.extensions for the function that loads the document

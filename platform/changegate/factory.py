@@ -19,7 +19,7 @@ from changegate.config import Settings, load_settings
 from changegate.console.errors import render_error
 from changegate.database import LimitedTime, LongRequests, TakingTurns, end_units_of_work, engine_options, guard_engine
 from changegate.database.dialects import database_time
-from changegate.extensions import bootstrap, csrf, db, limiter, login, migrate
+from changegate.extensions import csrf, db, limiter, login, migrate
 from changegate.services import catalog, evidence, retention
 from changegate.services.keys.jwks_fetch import FetchPolicy
 from changegate.services.keys.key_store import KeyStore
@@ -113,7 +113,6 @@ def _configure(app: Flask, settings: Settings) -> None:
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_SECURE=settings.base_url.startswith("https:"),
-        BOOTSTRAP_SERVE_LOCAL=True,
         # Users leave forms open for hours. A token ends with its session.
         WTF_CSRF_TIME_LIMIT=None,
         # The console checks CSRF tokens itself, for writes only (`console/guards.py`).
@@ -128,7 +127,6 @@ def _bind_extensions(app: Flask, settings: Settings) -> None:
     migrate.init_app(app, db, directory=str(MIGRATIONS), render_as_batch=True)
     csrf.init_app(app)
     login.init_app(app)
-    bootstrap.init_app(app)
     limiter.init_app(app, settings)
     policy = FetchPolicy(settings.jwks_allow_loopback, settings.jwks_allowed_networks)
     app.extensions[KEY_STORE] = KeyStore(

@@ -5,50 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from flask import Flask
 from playwright.sync_api import Browser, Page, StorageState
 
 from changegate import create_app
 from changegate.extensions import db
 from tests.browser.conftest import TIMEOUT_MS, sign_in
 from tests.browser.walk import list_defects, list_defects_without_scripts
-from tests.console.example_records import Examples, add_examples
-from tests.guards.audiences import AUDIENCES, MACHINES, Audience, list_endpoints
+from tests.console.example_records import add_examples
+from tests.console.page_paths import MORE_PAGES, OTHERS, PUBLIC, paths_of
 from tests.support.servers import Running, running_changegate
-
-# Answers without a page of their own: files, fragments, and redirects.
-NOT_PAGES = {
-    "/<served_table:name>.do",
-    "/<served_table:name>_list.do",
-    "/calendar/feeds/<token>.ics",
-    "/change-requests/<sys_id>/files/<attachment_id>",
-    "/inbound-integrations/<client_id>/run/status",
-    "/nav_to.do",
-    "/records/<table_name>/export/<file_format>",
-    "/records/<table_name>/suggestions",
-    "/rest-api-explorer/openapi.json",
-    "/static/<path:filename>",
-    "/static/swagger-ui/<filename>",
-}
-PUBLIC = {Audience.ANYONE}
-OTHERS = {Audience.PEOPLE, Audience.INTEGRATION_ADMINISTRATORS}
-# What the routes alone do not lead to.
-MORE_PAGES = (
-    *(
-        f"/change-requests/<change_requests.sys_id>?tab={tab}"
-        for tab in ("approvals", "tasks", "items", "files", "activity")
-    ),
-    "/change-requests?sysparm_query=stateIN-5,-4^short_descriptionLIKEa",
-    "/calendar?view=week",
-    "/records/change_task",
-    "/records/sysapproval_approver",
-    "/records/cmdb_ci",
-    "/records/cmn_schedule_blackout/new",
-    "/records/std_change_record_producer",
-    "/inbound-integrations/new/jwt-bearer",
-    "/inbound-integrations/new/jwt-bearer/form",
-    "/nowhere",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +55,6 @@ def furnished(
     with running_changegate(folder) as desk, browser.new_context(base_url=desk.url) as context:
         sign_in(context.new_page())
         yield Furnished(desk, context.storage_state(), public, [*others, *map(examples.fill, MORE_PAGES)])
-
-
-def paths_of(app: Flask, examples: Examples, audiences: set[Audience]) -> Iterator[str]:
-    """Yield the paths of the pages of some audiences."""
-    for each in list_endpoints(app):
-        is_page = each.method == "GET" and each.rule not in NOT_PAGES and not each.rule.startswith(MACHINES)
-        if is_page and AUDIENCES[each.name] in audiences:
-            yield examples.fill(each.rule, each.blueprint)
 
 
 def test_every_page_is_accessible_and_fits(browser: Browser, furnished: Furnished) -> None:

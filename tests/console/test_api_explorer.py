@@ -8,7 +8,6 @@ from tests.console.visitor import Visitor
 
 PAGE = "/rest-api-explorer"
 DOCUMENT = "/rest-api-explorer/openapi.json"
-ASSETS = "/static/swagger-ui"
 
 
 def test_the_navigator_shows_it_to_every_signed_in_user(sign_in: SignIn) -> None:
@@ -30,20 +29,6 @@ def test_visitors_without_a_session_are_sent_to_the_login(visitor: Visitor, path
     response = visitor.open(path)
     assert response.status_code == 302
     assert response.headers["Location"].startswith("/login?next=")
-
-
-@pytest.mark.parametrize("name", ["swagger-ui-bundle.js", "swagger-ui.css"])
-def test_swagger_ui_is_served_from_here_and_kept_by_the_browser(visitor: Visitor, name: str) -> None:
-    first = visitor.open(f"{ASSETS}/{name}")
-    assert first.status_code == 200
-    known = {"If-None-Match": first.headers["ETag"]}
-    again = visitor.client.get(f"{ASSETS}/{name}", headers=known, buffered=True)
-    assert again.status_code == 304
-
-
-@pytest.mark.parametrize("name", ["oauth2-redirect.html", "VERSION", "..", "%2e%2e%2f__init__.py", "console.css"])
-def test_nothing_else_of_the_package_is_served(visitor: Visitor, name: str) -> None:
-    assert visitor.open(f"{ASSETS}/{name}").status_code == 404
 
 
 def test_the_page_keeps_the_consoles_policy(admin: Visitor) -> None:

@@ -138,8 +138,7 @@ AUDIENCES = (
         "GET /.well-known/oauth-authorization-server/<path:described>": Audience.ANYONE,
         "GET /.well-known/oauth-protected-resource": Audience.ANYONE,
         "GET /.well-known/oauth-protected-resource/<path:described>": Audience.ANYONE,
-        "GET /static/<path:filename>": Audience.ANYONE,
-        "GET /static/swagger-ui/<filename>": Audience.ANYONE,
+        "GET /static/<filename>": Audience.ANYONE,
         "GET /login": Audience.ANYONE,
         "POST /login": Audience.ANYONE,
         "POST /single-sign-on/<alias>": Audience.ANYONE,
@@ -256,8 +255,6 @@ AUDIENCES = (
         "GET /machine-identity/findings": Audience.INTEGRATION_ADMINISTRATORS,
     }
 )
-# Bootstrap-Flask brings a blueprint of its own: style sheets and scripts, which are public.
-FOREIGN_BLUEPRINTS = {"bootstrap"}
 IMPLIED_METHODS = {"HEAD", "OPTIONS"}
 EXAMPLES = {
     "table_name": "change_request",
@@ -307,5 +304,4 @@ def list_endpoints(app: Flask) -> Iterator[Endpoint]:
     for rule in app.url_map.iter_rules():
         blueprint = rule.endpoint.rpartition(".")[0]
         for method in sorted((rule.methods or set()) - IMPLIED_METHODS):
-            if blueprint not in FOREIGN_BLUEPRINTS:
-                yield Endpoint(method, rule.rule, blueprint)
+            yield Endpoint(method, rule.rule, blueprint)

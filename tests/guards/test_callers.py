@@ -10,7 +10,7 @@ from werkzeug.test import TestResponse
 from changegate.api import auth
 from changegate.console import guards
 from tests.conftest import ADMIN_PASSWORD, basic
-from tests.guards.audiences import AUDIENCES, FOREIGN_BLUEPRINTS, Audience, Endpoint, list_endpoints
+from tests.guards.audiences import AUDIENCES, Audience, Endpoint, list_endpoints
 from tests.support.token_desk import TokenDesk, token_desk
 
 GUARDS = {
@@ -51,7 +51,7 @@ def without_csrf(app: Flask) -> None:
 def test_every_blueprint_says_who_may_call_it_exactly_once(app: Flask) -> None:
     said = {
         name: [function for function in app.before_request_funcs.get(name, []) if function in GUARDS]
-        for name in app.blueprints.keys() - FOREIGN_BLUEPRINTS
+        for name in app.blueprints
     }
     assert not {name: found for name, found in said.items() if len(found) != 1}
 
@@ -62,12 +62,6 @@ def test_every_endpoint_belongs_to_a_blueprint(endpoints: list[Endpoint]) -> Non
 
 def test_the_table_of_audiences_names_every_endpoint_and_no_other(endpoints: list[Endpoint]) -> None:
     assert {endpoint.name for endpoint in endpoints} == AUDIENCES.keys()
-
-
-def test_the_foreign_blueprints_serve_files_and_nothing_else(app: Flask) -> None:
-    found = {rule.endpoint for rule in app.url_map.iter_rules()}
-    foreign = {name for name in found if name.partition(".")[0] in FOREIGN_BLUEPRINTS}
-    assert foreign == {f"{name}.static" for name in FOREIGN_BLUEPRINTS}
 
 
 @pytest.mark.usefixtures("without_csrf")

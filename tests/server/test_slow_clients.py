@@ -85,7 +85,7 @@ SHORT_WAITS = """
 from changegate.server import waits
 waits.SECONDS, waits.BYTES_PER_SECOND = 2.0, 2**20
 """
-BUNDLE = "/static/swagger-ui/swagger-ui-bundle.js"
+BUNDLE = "/static/swagger-ui-bundle.js"
 DOWNLOADS = 300
 
 

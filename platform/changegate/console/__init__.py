@@ -1,9 +1,10 @@
 """The console in HTML: one blueprint for each area."""
 
-from flask import Blueprint, Flask
+from flask import Flask
 
 from changegate.console import (
     api_explorer,
+    assets,
     auth_scopes,
     deep_links,
     home,
@@ -24,16 +25,13 @@ from changegate.console.calendar import views as calendar_views
 from changegate.console.changes import files
 from changegate.console.changes import views as change_views
 from changegate.console.dashboard import views as dashboard_views
-from changegate.console.guards import allow_anyone, protect_forms
+from changegate.console.guards import protect_forms
 from changegate.console.integrations import fragments, keys, record_tabs, setup_views, views
 from changegate.console.local_times import local, time_zone
 from changegate.console.navigator import list_groups
 from changegate.console.page_headers import add_page_headers
 from changegate.console.records import list_views, record_views
 from changegate.services.single_sign_on.providers import redirect_uri_of
-
-assets = Blueprint("assets", __name__, static_folder="static", static_url_path="/static", template_folder="templates")
-assets.before_request(allow_anyone)
 
 AREAS = (
     sign_in,
@@ -74,8 +72,7 @@ def register(app: Flask) -> None:
     # On the application, so that it covers every form.
     app.before_request(protect_forms)
     app.url_map.converters["served_table"] = deep_links.ServedTable
-    app.register_blueprint(assets)
-    app.register_blueprint(api_explorer.swagger_ui)
+    app.register_blueprint(assets.bp)
     app.register_blueprint(calendar_views.feed_bp)
     for area in AREAS:
         app.register_blueprint(area.bp)

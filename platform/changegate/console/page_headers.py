@@ -1,6 +1,8 @@
-"""Security headers of every page: content security policy, no caching."""
+"""Security headers of every page: content security policy, no caching, compression."""
 
 from flask import Response
+
+from changegate.console.compression import compress_page
 
 PAGE_HEADERS = {
     "Content-Security-Policy": (
@@ -15,6 +17,6 @@ PAGE_HEADERS = {
 
 
 def add_page_headers(response: Response) -> Response:
-    """Set the security headers of a page."""
+    """Set the security headers of a page, and compress it."""
     response.headers.update(PAGE_HEADERS)
-    return response
+    return compress_page(response)
