@@ -26,7 +26,7 @@ from changegate.services.hygiene.log_reading import read_uses
 from changegate.services.oauth import exchange_figures
 from changegate.services.oauth.event_search import count_would_refuse, latest_events
 from changegate.services.oauth.events import purge_expired
-from changegate.services.oauth.exchange_figures import SETTLED_AFTER
+from changegate.services.oauth.exchange_figures import SETTLED_AFTER, count_exchanges
 from changegate.services.oauth.id_token_rows import renew
 from tests.support.statements import counted_statements
 
@@ -392,3 +392,12 @@ def test_a_request_that_has_had_its_time_ends(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(exchange_figures, "_count_batch", failing(interrupted))
     with pytest.raises(OperationalError):
         read_uses(AT)
+
+
+def test_a_job_counts_so_that_the_first_reader_does_not_have_to() -> None:
+    store(*uneven_rows())
+    assert not count_exchanges(AT)
+    assert counted() > 100
+    with counted_statements() as statements:
+        read_uses(AT)
+    assert not any(text.startswith(("INSERT", "UPDATE")) for text in statements)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
@@ -106,21 +107,26 @@ def fill(preset: Preset, placeholders: Mapping[str, str], *, form: str | None = 
 
 def match_form(form: IssuerForm, issuer: str) -> Filled | None:
     """Return the URLs of a place if an issuer fits its template, else None."""
-    values = _match(form, form.issuer, issuer)
+    values = _match(form.issuer, issuer)
     return None if values is None else _filled(form, values)
 
 
 def match_keys(form: IssuerForm, jwks_url: str) -> Filled | None:
     """Return the URLs of a place if a JWKS URL fits its template and determines the issuer, else None."""
-    values = _match(form, form.jwks_url, jwks_url)
+    values = _match(form.jwks_url, jwks_url)
     return None if values is None or values.keys() != {*form.placeholders} else _filled(form, values)
 
 
-def _match(form: IssuerForm, template: str, url: str) -> dict[str, str] | None:
-    groups = {f"{{{name}}}": f"(?P<{name}>{PLACEHOLDERS[name].shape})" for name in form.placeholders}
-    pattern = "".join(groups.get(part, re.escape(part)) for part in re.split(r"(\{\w+\})", template))
-    matched = re.fullmatch(pattern, url, re.ASCII)
+def _match(template: str, url: str) -> dict[str, str] | None:
+    matched = _pattern(template).fullmatch(url)
     return None if matched is None else matched.groupdict()
+
+
+@cache
+def _pattern(template: str) -> re.Pattern[str]:
+    groups = {f"{{{name}}}": f"(?P<{name}>{each.shape})" for name, each in PLACEHOLDERS.items()}
+    parts = re.split(r"(\{\w+\})", template)
+    return re.compile("".join(groups.get(part, re.escape(part)) for part in parts), re.ASCII)
 
 
 def _filled(form: IssuerForm, values: Mapping[str, str]) -> Filled:

@@ -39,6 +39,7 @@ from changegate.database.dialects import age_of_oldest_transaction
 from changegate.extensions import db
 from changegate.models import OAuthExchange, OAuthExchangeFigure, OAuthExchangeWatermark
 from changegate.models.oauth_exchange import earliest_correlation_id, instant_of
+from changegate.services.jobs.repeating import repeating
 
 # Longer than a request takes from its correlation ID to its first write, with a margin for clocks that differ.
 SETTLED_AFTER = timedelta(minutes=5)
@@ -46,6 +47,7 @@ SETTLED_AFTER = timedelta(minutes=5)
 MOST_AT_ONCE = 10_000
 # How long a reader counts at most; it then reads the rest from the log, as slowly as without figures.
 LONGEST_COUNTING_SECONDS = 2.0
+COUNTING_INTERVAL = timedelta(minutes=1)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 KINDS = ("entity", "user", "algorithm", "is_accepted", "reason")
 NUMBERS = ("exchanges", "refreshed", "would_refuse")
@@ -102,6 +104,13 @@ def purge_figures(oldest_kept: str) -> None:
     # `latest` decides; the other conditions follow from it, and let the database use an index.
     indexed = (figure.is_day.in_((True, False)), figure.since < oldest_kept)
     connection().execute(delete(figure).where(figure.latest < oldest_kept, *indexed))
+
+
+@repeating("oauth.count_exchanges", every=COUNTING_INTERVAL)
+def count_exchanges(at: datetime) -> bool:
+    """Count settled exchanges, so that readers of a page find few that are not counted."""
+    _count_what_is_due(at)
+    return False
 
 
 def _count_what_is_due(at: datetime) -> tuple[str, str]:
