@@ -9,7 +9,7 @@ from changegate.database import commit, connection
 from changegate.errors import ChangegateError
 from changegate.extensions import settings
 from changegate.models import SysEmail
-from changegate.models.sys_email import MAIL_SENT, MAIL_STATES
+from changegate.models.messages import MAIL_SENT, MAIL_STATES
 from changegate.printable import printable
 from changegate.services.mail.outbox import resend
 from changegate.services.mail.sending import UNANSWERED, send_now

@@ -27,6 +27,7 @@ from changegate.models.integration_draft import IntegrationDraft
 from changegate.models.job import Job
 from changegate.models.jwks_cache import JwksCache
 from changegate.models.jwt_verifier_map import JwtVerifierMap
+from changegate.models.messages import Notification, SysEmail
 from changegate.models.oauth_client_assertion import OAuthClientAssertion
 from changegate.models.oauth_entity import OAuthEntity, OAuthEntityScope
 from changegate.models.oauth_entity_key import OAuthEntityKey, OAuthKeyAlert
@@ -47,7 +48,6 @@ from changegate.models.sys_audit import SysAudit
 from changegate.models.sys_certificate import SysCertificate
 from changegate.models.sys_choice import SysChoice
 from changegate.models.sys_dictionary import SysDbObject, SysDictionary
-from changegate.models.sys_email import SysEmail
 from changegate.models.sys_journal_field import SysJournalField
 from changegate.models.sys_user import (
     SysGroupHasRole,
@@ -91,6 +91,7 @@ __all__ = [
     "Job",
     "JwksCache",
     "JwtVerifierMap",
+    "Notification",
     "OAuthClientAssertion",
     "OAuthEntity",
     "OAuthEntityKey",

@@ -11,7 +11,7 @@ from changegate.database import commit, connection, rollback
 from changegate.errors import OperationFailed, RecordNotFound
 from changegate.extensions import database_now
 from changegate.models import SysEmail
-from changegate.models.sys_email import MAIL_SENDING
+from changegate.models.messages import MAIL_SENDING
 from changegate.services.mail.outbox import mail_is_configured, queue_mail, resend
 from changegate.services.mail.sending import (
     GIVEN_UP_AFTER,

@@ -13,9 +13,12 @@ from changegate.services.approvals.policies import PEOPLE, UNDECIDED, PolicySele
 from changegate.services.approvals.rollup import APPROVED, NOT_REQUESTED, REJECTED, REQUESTED
 from changegate.services.approvals.rounds import CANCELLED, EDITORS, EMPTIED, NOT_REQUIRED, STAGES, Round, Row, is_open
 from changegate.services.approvals.voiding import void_after_edit
+from changegate.services.jobs.queue import enqueue
 from changegate.services.tables.journals import add_journal_entries
 from changegate.services.tables.registry import Values
 
+# The kind of job that asks change managers for help, beside the work note; notifications have its handler.
+APPROVERS_MISSING = "approvals.approvers_missing"
 NOTE = "Approval could not be requested: {}. Change managers, please make sure that enough users can approve."
 REPEATED = "approvals were requested again"
 EDITED = "the change was edited"
@@ -261,6 +264,10 @@ def _why_unmapped(policy: Row, current: Round) -> str | None:
 
 
 def _notify_managers(current: Round, reason: str) -> None:
-    """Add a work note for change managers. Callers compare the reason with the former one: each cause has one note."""
+    """Ask change managers for help, also by a work note.
+
+    Callers compare the reason with the former one: each cause has one note.
+    """
     notes = {"work_notes": NOTE.format(reason)}
     add_journal_entries("change_request", current.change["sys_id"], notes, current.caller)
+    enqueue(APPROVERS_MISSING, {"change": current.change["sys_id"], "reason": reason})

@@ -161,7 +161,7 @@ class Round:
         record = {"sysapproval": change, "document_id": change, "source_table": "change_request"}
         row = {"sys_id": new_ordered_sys_id(), "asked_by_policy": True, "round": self.number, **stamps, **author}
         self.rows.append({**dict.fromkeys(_APPROVALS.c.keys()), **row, **record, **values})
-        insert_row(get_table(TABLE), self.rows[-1])
+        insert_row(get_table(TABLE), self.rows[-1], self.caller)
         return str(row["sys_id"])
 
     def update(self, row: Values, changes: Values) -> None:

@@ -28,6 +28,7 @@ from changegate.services.catalog.access import (
     rows_of_caller,
     rows_of_own_tasks,
 )
+from changegate.services.notifications.observers import ApprovalObserver, TaskObserver
 from changegate.services.process.affected_ci_rules import AffectedCiRules, ImpactedServiceRules
 from changegate.services.process.approval_rules import ApprovalRules
 from changegate.services.process.change_rules import ChangeRules
@@ -73,6 +74,7 @@ TASK_TABLES = (
         model=ChangeRequest,
         access=CHANGE_ACCESS,
         rules=ChangeRules(),
+        observer=TaskObserver(),
         extends="task",
         classes=("change_request",),
         parts=(("change_task", "change_request"), ("chg_freeze_override", "change_request"), *PARTS_OF_TASKS),
@@ -87,6 +89,7 @@ TASK_TABLES = (
         model=ChangeTask,
         access=CHANGE_ACCESS,
         rules=ChangeTaskRules(),
+        observer=TaskObserver(),
         extends="task",
         classes=("change_task",),
         parts=PARTS_OF_TASKS,
@@ -159,6 +162,7 @@ TASK_TABLES = (
         # Any caller may be an approver. `ApprovalRules` refuses updates by others.
         access=Access(read=ANYONE, create=CHANGE_MANAGERS, update=ANYONE, delete=CHANGE_MANAGERS),
         rules=ApprovalRules(),
+        observer=ApprovalObserver(),
         own_rows=own_approvals,
         reads_all=CHANGE_READERS,
         blank_fields=("sys_tags",),

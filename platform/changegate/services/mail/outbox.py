@@ -8,7 +8,7 @@ from changegate.errors import OperationFailed, RecordNotFound
 from changegate.extensions import database_now, settings
 from changegate.models import SysEmail
 from changegate.models.base import new_ordered_sys_id, utc_now
-from changegate.models.sys_email import MAIL_FAILED, MAIL_READY, MAIL_STATES, MAIL_UNCERTAIN, MAX_SUBJECT
+from changegate.models.messages import MAIL_FAILED, MAIL_READY, MAIL_STATES, MAIL_UNCERTAIN, MAX_SUBJECT
 from changegate.sealed import seal
 
 SEALED_BODY = "body of mail"

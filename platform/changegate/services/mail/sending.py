@@ -18,7 +18,7 @@ from changegate.errors import SealBroken
 from changegate.extensions import database_now, settings
 from changegate.models import SysEmail
 from changegate.models.base import utc_now
-from changegate.models.sys_email import (
+from changegate.models.messages import (
     MAIL_FAILED,
     MAIL_READY,
     MAIL_SENDING,

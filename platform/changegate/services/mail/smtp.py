@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from changegate.config import SmtpServer
-from changegate.models.sys_email import MAX_MAIL_ERROR
+from changegate.models.messages import MAX_MAIL_ERROR
 from changegate.printable import printable
 
 _START_OF_LINE_WITH_DOT = re.compile(rb"^\.", re.MULTILINE)

@@ -11,5 +11,8 @@ COMMENTS = "comments"
 def add_comment(sys_id: str, text: str, caller: Caller) -> None:
     """Add a comment to a change that the caller may read. Raises `RecordNotFound` and `RequestUnreadable`."""
     table = changes_table()
-    get_row(table, caller, sys_id, ("sys_id",))
-    add_journal_entries(table.name, sys_id, journal_entries(table, {COMMENTS: text}), caller)
+    row = get_row(table, caller, sys_id, table.public_fields)
+    entries = journal_entries(table, {COMMENTS: text})
+    add_journal_entries(table.name, sys_id, entries, caller)
+    if table.observer is not None:
+        table.observer.noted(dict(zip(table.public_fields, row, strict=True)), entries, caller)

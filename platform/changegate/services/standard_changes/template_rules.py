@@ -95,4 +95,4 @@ def _publish(template: Mapping[str, Any], caller: Caller) -> None:
         "std_change_producer": template["sys_id"],
         **{name: template.get(name) for name in CONTENT},
     }
-    insert_row(get_table(VERSIONS), {**stamps, **author, **values})
+    insert_row(get_table(VERSIONS), {**stamps, **author, **values}, caller)

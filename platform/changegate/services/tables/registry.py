@@ -80,6 +80,22 @@ class Rules(Protocol):
         """Do what follows from an attachment that was added to a record, removed from it, or renamed (both are set)."""
 
 
+class Observer(Protocol):
+    """The hooks that follow every write of a record, whether by a caller or by the rules, within its transaction.
+
+    They neither refuse nor change anything. The row of a new record may not be in the database yet.
+    """
+
+    def created(self, record: Mapping[str, Any], caller: Caller) -> None:
+        """Follow the creation of a record."""
+
+    def changed(self, before: Mapping[str, Any], changes: Mapping[str, Any], caller: Caller) -> None:
+        """Follow the changes to a record."""
+
+    def noted(self, record: Mapping[str, Any], entries: Mapping[str, str], caller: Caller) -> None:
+        """Follow entries of journal fields that a caller has added to a record."""
+
+
 class NoRules:
     """Rules that do nothing; the base class of other rules."""
 
@@ -163,6 +179,7 @@ class Table:
     - `contended_field` is a field that callers race to change: a refused write of it is a conflict (409) if another
       caller has changed it meanwhile.
     - `restated_fields` are given to `before_update` even if a request repeats their stored value, and so confirms it.
+    - `observer` follows the writes of records.
     - `login_field` holds the name with which users sign in. A reference to a user may give it instead of the sys_id.
     """
 
@@ -172,6 +189,7 @@ class Table:
     display_field: str
     access: Access
     rules: Rules = field(default_factory=NoRules)
+    observer: Observer | None = None
     own_rows: OwnRows | None = None
     reads_all: Roles = ANYONE
     existing_rows: OwnRows | None = None

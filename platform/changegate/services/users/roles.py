@@ -121,10 +121,15 @@ def restore_administrator(user: SysUser) -> None:
     db.session.flush()
 
 
+def has_role(name: str) -> Any:
+    """Return the clause for the users with a role, directly or through a group."""
+    held = select(SysUserRole.sys_id).where(SysUserRole.name == name, SysUserRole.sys_id.in_(_held_role_ids()))
+    return held.correlate(SysUser).exists()
+
+
 def is_administrator() -> Any:
     """Return the clause for the users with the role admin."""
-    held = select(SysUserRole.sys_id).where(SysUserRole.name == ADMIN, SysUserRole.sys_id.in_(_held_role_ids()))
-    return held.correlate(SysUser).exists()
+    return has_role(ADMIN)
 
 
 def _an_administrator() -> Any:

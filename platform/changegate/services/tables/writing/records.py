@@ -65,9 +65,9 @@ def create_record(
     _require_mandatory(table, values)
     # Without journal entries, the row is the last write and is inserted by the commit, which then raises the errors of
     # constraints (decision 0011).
-    insert_row(table, values)
+    insert_row(table, values, caller)
     if entries:
-        add_journal_entries(table.name, values["sys_id"], entries, caller)
+        _add_entries(table, values, entries, caller)
     further = table.rules.after_create(values, caller)
     return _whole(table, {**values, **(further or {})})
 
@@ -112,7 +112,8 @@ def update_record(
     if not changes and not entries:
         return _in_order(before, table.fields_for(caller.permissions))
     after = write_changes(table, before, changes, caller)
-    add_journal_entries(_class_name(table, before), before["sys_id"], entries, caller)
+    if entries:
+        _add_entries(table, after, entries, caller)
     further = table.rules.after_update(before, changes, caller)
     return _in_order({**after, **(further or {})}, table.fields_for(caller.permissions))
 
@@ -149,7 +150,15 @@ def write_changes(table: Table, before: Values, changes: Values, caller: Caller)
     written = _update(table, before, changes, caller)
     if table.is_audited:
         record_changes(table, _class_name(table, before), before, changes, caller)
+    if table.observer is not None:
+        table.observer.changed(before, changes, caller)
     return {**before, **written}
+
+
+def _add_entries(table: Table, record: Values, entries: Mapping[str, str], caller: Caller) -> None:
+    add_journal_entries(_class_name(table, record), record["sys_id"], entries, caller)
+    if table.observer is not None:
+        table.observer.noted(record, entries, caller)
 
 
 def delete_record(table: Table, caller: Caller, sys_id: str, *, condition: VersionCheck | None = None) -> None:

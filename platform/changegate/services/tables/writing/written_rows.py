@@ -29,8 +29,10 @@ def lock_row(table: Table, caller: Caller, sys_id: str, *, is_to_go: bool = Fals
     return dict(zip(table.source.c.keys(), row, strict=True))
 
 
-def insert_row(table: Table, values: Mapping[str, Any]) -> None:
+def insert_row(table: Table, values: Mapping[str, Any], caller: Caller) -> None:
     """Postpone the insertion of a row until the commit or the next statement, which raises `OperationFailed`."""
+    if table.observer is not None:
+        table.observer.created(values, caller)
     _insert_statement(table).execute_with_commit(values, explain=_explain)
 
 

@@ -1,0 +1,154 @@
+"""The job that tells people: it reads what they have chosen and what they may read, and writes to inbox and outbox."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sqlalchemy import insert, select
+
+from changegate.database import connection
+from changegate.extensions import db, now, settings
+from changegate.models import Notification, SysapprovalApprover, SysUser, SysUserDelegate, SysUserGroupMember
+from changegate.models.base import new_ordered_sys_id
+from changegate.services.access.caller import SYSTEM_CALLER
+from changegate.services.approvals.requests import APPROVERS_MISSING as MISSING_JOB
+from changegate.services.approvals.rollup import REQUESTED
+from changegate.services.jobs.handlers import handles
+from changegate.services.mail.outbox import queue_mail
+from changegate.services.notifications.kinds import (
+    APPROVAL_VOIDED,
+    APPROVERS_MISSING,
+    CONSOLE,
+    KINDS,
+    MAIL,
+    SENTENCES,
+)
+from changegate.services.notifications.settings import channels_by_user
+from changegate.services.notifications.subjects import is_internal_for, title_of
+from changegate.services.notifications.telling import DELIVER, GROUP, ROLE, USER, USER_OR_DELEGATE, tell
+from changegate.services.users.accounts import caller_of
+from changegate.services.users.roles import has_role
+
+_APPROVALS, _DELEGATES = SysapprovalApprover.__table__.c, SysUserDelegate.__table__.c
+_NOTIFICATIONS = Notification.__table__
+SETTINGS_PATH = "/notifications/settings"
+
+
+@handles(DELIVER)
+def deliver(payload: Mapping[str, Any]) -> None:
+    """Tell the people of an event who may read its record, on the channels that they have chosen."""
+    event = _current(payload)
+    if event is None:
+        return
+    people = _find_people(event)
+    chosen = channels_by_user(people.keys())
+    author = connection().execute(select(SysUser.name).where(SysUser.sys_id == event["author"])).scalar()
+    for user in db.session.execute(_who_can_be_told(people)).scalars():
+        kinds = people[user.sys_id]
+        channels = {
+            channel: kind for kind in sorted(kinds) for channel in chosen[user.sys_id].get(kind, KINDS[kind].channels)
+        }
+        reader = caller_of(user)
+        title = title_of(reader, event["table"], event["record"]) if channels else None
+        if title is None or is_internal_for(reader, event):
+            continue
+        if CONSOLE in channels:
+            _store(user, event, author)
+        if MAIL in channels and user.email:
+            _queue(user, event, author, title, KINDS[channels[MAIL]].reason)
+
+
+@handles(MISSING_JOB)
+def ask_change_managers(payload: Mapping[str, Any]) -> None:
+    """Tell the change managers that a change waits because nobody can approve it."""
+    told = [(APPROVERS_MISSING, ROLE, "change_manager")]
+    tell("approvers_missing", "change_request", payload["change"], told, SYSTEM_CALLER, detail=payload["reason"])
+
+
+def _current(event: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return an event as it is to be told now, or None if it is over."""
+    if event["event"] not in {"approval_requested", "approval_voided", "approval_waits"}:
+        return event
+    columns = ("sysapproval", "approver", "state", "round", "sys_created_on", "voided_at", "void_reason")
+    stored = select(*(_APPROVALS[name] for name in columns)).where(_APPROVALS["sys_id"] == event["record"])
+    row = connection().execute(stored).one_or_none()
+    if row is None:
+        return None
+    of_person = (_APPROVALS["sysapproval"] == row.sysapproval, _APPROVALS["approver"] == row.approver)
+    if event["event"] == "approval_voided":
+        # The new request tells it to approvers who are asked again.
+        again = select(_APPROVALS["sys_id"]).where(*of_person, _APPROVALS["state"] == REQUESTED)
+        return event if connection().execute(again).first() is None else None
+    if row.state != REQUESTED:
+        return None
+    of_round = (_APPROVALS["round"] == row.round, _APPROVALS["answered_at"].is_not(None))
+    voided = select(_APPROVALS["void_reason"]).where(*of_person, *of_round, _APPROVALS["voided_at"].is_not(None))
+    latest = connection().execute(voided.order_by(_APPROVALS["voided_at"].desc()).limit(1)).first()
+    if latest is None or event["event"] == "approval_waits":
+        return event
+    told = [*event["told"], *([APPROVAL_VOIDED, how, who] for _, how, who in event["told"])]
+    return {**event, "event": "approval_requested_again", "detail": latest.void_reason, "told": told}
+
+
+def _find_people(event: Mapping[str, Any]) -> dict[str, set[str]]:
+    """Return the users whom an event names, without its author, each with the kinds of notification."""
+    people: dict[str, set[str]] = defaultdict(set)
+    for kind, how, who in event["told"]:
+        for user in _users(how, who):
+            people[user].add(kind)
+    people.pop(event["author"], None)
+    return people
+
+
+def _users(how: str, who: str) -> Iterator[str]:
+    if how in {USER, USER_OR_DELEGATE}:
+        yield who
+    if how == USER_OR_DELEGATE:
+        at = now()
+        is_active = (_DELEGATES["approvals"], _DELEGATES["starts"] <= at, _DELEGATES["ends"] > at)
+        delegates = select(_DELEGATES["delegate"]).where(_DELEGATES["user"] == who, *is_active)
+        yield from connection().execute(delegates).scalars()
+    elif how == GROUP:
+        members = select(SysUserGroupMember.user).where(SysUserGroupMember.group == who)
+        yield from connection().execute(members).scalars()
+    elif how == ROLE:
+        yield from connection().execute(select(SysUser.sys_id).where(has_role(who))).scalars()
+
+
+def _who_can_be_told(people: Mapping[str, Any]) -> Any:
+    # Accounts that use only web services do not sign in to the console.
+    is_person = (SysUser.active, ~SysUser.locked_out, ~SysUser.web_service_access_only)
+    return select(SysUser).where(SysUser.sys_id.in_(people), *is_person).order_by(SysUser.sys_id)
+
+
+def _store(user: SysUser, event: Mapping[str, Any], author: str | None) -> None:
+    of_key = (_NOTIFICATIONS.c.notification_key == event["key"], _NOTIFICATIONS.c["user"] == user.sys_id)
+    if event["key"] and connection().execute(select(_NOTIFICATIONS.c.sys_id).where(*of_key)).first():
+        return
+    values = {
+        "sys_id": new_ordered_sys_id(),
+        "user": user.sys_id,
+        "event": event["event"],
+        "table_name": event["table"],
+        "record": event["record"],
+        "author": author,
+        "detail": event["detail"],
+        "created_at": now(),
+        "notification_key": event["key"],
+    }
+    connection().execute(insert(_NOTIFICATIONS).values(values))
+
+
+def _queue(user: SysUser, event: Mapping[str, Any], author: str | None, title: str, reason: str) -> None:
+    base, table, sys_id = settings().base_url, event["table"], event["record"]
+    sentence = SENTENCES[event["event"]]
+    parts = [f"{sentence}: {title}", event["detail"], event["text"], author and f"By {author}"]
+    parts.append(f"{base}/{table}.do?sys_id={sys_id}")
+    parts.append(f"-- \nYou get this mail because {reason}. Choose what you get: {base}{SETTINGS_PATH}")
+    queue_mail(
+        address=user.email or "",
+        subject=f"{sentence}: {title}",
+        text="\n\n".join(part for part in parts if part) + "\n",
+        record=(table, sys_id),
+        key=event["key"] and f"{event['key']} {user.sys_id}",
+    )
