@@ -86,6 +86,7 @@ def add_examples(app: Flask) -> Examples:
                 "change_requests.sys_id": change,
                 "change_files.sys_id": change,
                 "approvals.sys_id": _approval_of(people["manager"]),
+                "delegations.sys_id": _delegate(people["manager"], people["engineer"]),
                 "attachment_id": _attach(change, "plan.png"),
                 "auth_scopes.sys_id": str(db.session.execute(scopes).scalars().first()),
                 "connection_type": "client-credentials",
@@ -141,6 +142,12 @@ def _add_change(people: Mapping[str, str]) -> str:
         update_record(get_table("change_request"), ROOT, change, sent)
     _create("sysapproval_approver", sysapproval=change, approver=people["approver"], state="requested")
     return change
+
+
+def _delegate(user: str, delegate: str) -> str:
+    """Add a delegation that has not begun."""
+    period = {"starts": "2040-01-01 00:00:00", "ends": "2040-02-01 00:00:00"}
+    return _create("sys_user_delegate", user=user, delegate=delegate, **period)
 
 
 def _approval_of(user: str) -> str:

@@ -32,6 +32,7 @@ BUTTONS = {
     "approvals.answer_view",
     "change_requests.comment_view",
     "change_requests.move_view",
+    "delegations.end_view",
     "my_approvals.answer_view",
     "record_pages.delete_view",
     "records.bulk_view",

@@ -39,6 +39,12 @@ PAGES: Mapping[str, frozenset[str]] = {
     # The manager's approval of the change; administrators answer for others.
     "GET /approvals/<sys_id>": OF_THE_CHANGE,
     "POST /approvals/<sys_id>/answer": MANAGERS,
+    "GET /delegations": EVERYONE,
+    "GET /delegations/new": EVERYONE,
+    "POST /delegations/new": EVERYONE,
+    "POST /delegations/new/edit": EVERYONE,
+    # A delegation of the manager's, which readers of changes see.
+    "POST /delegations/<sys_id>/end": READERS,
     "GET /my-approvals": EVERYONE,
     "POST /my-approvals": EVERYONE,
     "GET /change-requests": EVERYONE,
@@ -141,10 +147,11 @@ SENT: Mapping[str, Mapping[str, str | Callable[[], Any]]] = {
     "POST /change-requests/<sys_id>/comment": {"journal": "comments", "text": "When?"},
     "POST /preferences/single-sign-on": {"provider": "demo", "current_password": "wrong"},
     "POST /change-requests/<sys_id>/files": {"file": lambda: (BytesIO(PNG), "picture.png")},
+    "POST /delegations/new": {"delegate": "admin", "starts": "2040-01-01 00:00:00", "ends": "2040-02-01 00:00:00"},
     "POST /records/<table_name>/update": {"sys_id": "<sys_id>", "field": "title", "value": "Engineer"},
 }
 # The ends of paths that end or delete what other pages need.
-ENDS = ("/delete", "/discard", "/disable", "/revoke")
+ENDS = ("/delete", "/end", "/discard", "/disable", "/revoke")
 # Who may open the list of a table, and the form of a new record.
 TABLES: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "task": (EVERYONE, NO_ONE),

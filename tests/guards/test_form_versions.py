@@ -35,6 +35,8 @@ WITHOUT_VERSION = {
     "change_requests.plan_new_view": NOT_SAVED,
     "change_requests.plan_view": NOT_SAVED,
     "my_approvals.answer_view": "Each selected approval carries its own version, which the answer checks.",
+    "delegations.create_view": NEW,
+    "delegations.edit_new_view": NOT_SAVED,
     "form_fragments.check_conditions_view": NOT_SAVED,
     "form_fragments.edit_view": NOT_SAVED,
     "form_fragments.test_connection_view": NOT_SAVED,

@@ -19,7 +19,7 @@ from changegate.console import (
     single_sign_on,
     token_events,
 )
-from changegate.console.approvals import my_approvals
+from changegate.console.approvals import delegations, my_approvals
 from changegate.console.approvals import views as approval_views
 from changegate.console.calendar import views as calendar_views
 from changegate.console.changes import files
@@ -52,6 +52,7 @@ AREAS = (
     files,
     approval_views,
     my_approvals,
+    delegations,
     calendar_views,
     dashboard_views,
     list_views,

@@ -45,7 +45,10 @@ class CalendarFeed(Base):
 
 
 class SysUserDelegate(Record, Base):
-    """A delegation from `user` to `delegate`; `ends` is the first instant at which it no longer applies."""
+    """A delegation from `user` to `delegate`; `ends` is the first instant at which it no longer applies.
+
+    With `approval`, it hands over this approval alone.
+    """
 
     __tablename__ = "sys_user_delegate"
 
@@ -54,3 +57,5 @@ class SysUserDelegate(Record, Base):
     starts: Mapped[datetime] = instant("Starts")
     ends: Mapped[datetime] = instant("Ends")
     approvals: Mapped[bool] = boolean("Approvals", default=True)
+    # Loose: an approval that was added by hand can be deleted.
+    approval: Mapped[str | None] = reference("Only this approval", "sysapproval_approver", is_stored_loose=True)

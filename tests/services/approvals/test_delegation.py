@@ -11,7 +11,7 @@ from changegate.errors import AccessRefused, InputInvalid, OperationFailed, Reco
 from changegate.extensions import now
 from changegate.services.access.caller import Caller
 from changegate.services.access.permissions import TokenGrant
-from changegate.services.approvals.delegation import capacity_of
+from changegate.services.approvals.delegation import HAND_OVER, capacity_of
 from changegate.services.approvals.four_eyes import Initiators, initiators_of
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record, delete_record, update_record
@@ -60,6 +60,44 @@ def test_the_delegate_answers_and_both_names_are_kept(people: dict[str, str], in
 
     answer = capacity_of(people["ann"], caller_for(people["bob"]), initiators)
     assert answer == "delegate"
+
+
+def test_a_delegation_of_one_approval_is_of_no_other(people: dict[str, str], initiators: Initiators) -> None:
+    approval = {"approver": people["ann"], "state": "requested"}
+    one, other = (create_record(get_table("sysapproval_approver"), ROOT, approval)["sys_id"] for _ in range(2))
+    made = delegated(people["ann"], people["bob"], caller_for(people["ann"]), approval=one)
+
+    bob = caller_for(people["bob"])
+    assert capacity_of(people["ann"], bob, initiators, one) == "delegate"
+    for elsewhere in (other, None):
+        with pytest.raises(AccessRefused):
+            capacity_of(people["ann"], bob, initiators, elsewhere)
+    assert made["approval"] == one
+
+
+def test_only_an_open_approval_of_the_user_is_delegated(people: dict[str, str]) -> None:
+    for approver, state in (("cid", "requested"), ("ann", "approved")):
+        fields = {"approver": people[approver], "state": state}
+        approval = create_record(get_table("sysapproval_approver"), ROOT, fields)
+        with pytest.raises(InputInvalid):
+            delegated(people["ann"], people["bob"], ROOT, approval=approval["sys_id"])
+
+
+def test_a_delegation_of_one_approval_ends_by_itself(people: dict[str, str]) -> None:
+    fields = {"approver": people["ann"], "state": "requested"}
+    approval = create_record(get_table("sysapproval_approver"), ROOT, fields)["sys_id"]
+    sent = {"delegate": people["bob"], "approval": approval}
+    made = create_record(DELEGATES, caller_for(people["ann"]), sent)
+    assert made["ends"] - made["starts"] == HAND_OVER
+
+
+def test_a_delegation_is_ended_although_the_delegate_has_left(people: dict[str, str]) -> None:
+    made = delegated(people["ann"], people["bob"], starts=text(now() - timedelta(hours=2)))
+    update_record(get_table("sys_user"), ROOT, people["bob"], {"active": "false"})
+    update_record(DELEGATES, ROOT, made["sys_id"], {"ends": text(now() - timedelta(hours=1))})
+    for ends in (now() + timedelta(days=9), now() - timedelta(days=9)):
+        with pytest.raises(InputInvalid):
+            update_record(DELEGATES, ROOT, made["sys_id"], {"ends": text(ends)})
 
 
 def test_the_delegate_of_a_delegate_does_not_answer(people: dict[str, str], initiators: Initiators) -> None:

@@ -76,7 +76,7 @@ def complete_answer(row: Row, changes: Values, current: Round) -> None:
     for name in changes.keys() - {"state", "comments"}:
         del changes[name]
     caller, stage = current.caller, current.stages.get(row["stage"])
-    capacity = capacity_of(row["approver"], caller, current.initiators)
+    capacity = capacity_of(row["approver"], caller, current.initiators, row["sys_id"])
     require_answer_by_person(caller, row["approver"])
     if row["state"] != REQUESTED or stage is None:
         raise OperationFailed(NOT_REQUESTED.format(APPROVALS.get(row["state"], row["state"])))
@@ -104,7 +104,7 @@ def why_unanswerable(row: Row, current: Round) -> str | None:
     if row["state"] != REQUESTED or row["stage"] not in current.stages or row["round"] != current.number:
         return f"its state is {APPROVALS.get(row['state'], row['state'])}"
     try:
-        capacity = capacity_of(row["approver"], current.caller, current.initiators)
+        capacity = capacity_of(row["approver"], current.caller, current.initiators, row["sys_id"])
     except AccessRefused:
         return "it is requested from another user"
     return None if capacity == ADMINISTRATOR else _why_not(row, current)
@@ -137,7 +137,7 @@ def answer_pending(current: Round, state: str, comments: str | None, condition: 
     rows = sorted((row for row in current.rows if row["state"] == REQUESTED), key=itemgetter("stage"))
     pending = [row for row in rows if row["approver"] == caller.sys_id]
     if not pending:
-        pending = [row for row in rows if is_delegate(caller, row["approver"], current.initiators)]
+        pending = [row for row in rows if is_delegate(caller, row["approver"], current.initiators, row["sys_id"])]
     if not pending:
         raise OperationFailed(NOTHING_PENDING)
     # Only now: callers who are not asked and cannot see the change must not learn its version.

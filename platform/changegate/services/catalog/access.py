@@ -5,7 +5,7 @@ See docs/reference/change-records.md#related-tables.
 
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, FromClause, Select, and_, not_, or_, select
+from sqlalchemy import BindParameter, Column, ColumnElement, FromClause, Select, and_, not_, or_, select
 
 from changegate.database.prepared import parameter
 from changegate.models import SysapprovalApprover, SysUserDelegate, SysUserGroupMember, Task
@@ -131,16 +131,19 @@ def _is_asked_for(source: FromClause) -> ColumnElement[bool]:
 
 def _is_own_approval(source: FromClause) -> ColumnElement[bool]:
     approver = source.c["approver"]
-    is_asked = or_(approver == parameter(OWNER), approver.in_(_delegating_ids()))
+    delegations = SysUserDelegate.__table__.c
+    delegating = _delegated(delegations["user"]).where(delegations["approval"].is_(None))
+    handed_over = _delegated(delegations["approval"]).where(delegations["approval"].is_not(None))
+    is_asked = or_(approver == parameter(OWNER), approver.in_(delegating), source.c["sys_id"].in_(handed_over))
     return or_(is_asked, source.c["sysapproval"].in_(_own_task_ids()))
 
 
-def _delegating_ids() -> Select[Any]:
-    """Return the statement for the users whose approvals the caller may answer now."""
+def _delegated(column: Column[Any]) -> Select[Any]:
+    """Return the statement for a column of the delegations to the caller that apply now."""
     delegations = SysUserDelegate.__table__.c
     at = parameter(NOW, UTCDateTime())
     is_active = (delegations["approvals"], delegations["starts"] <= at, delegations["ends"] > at)
-    return select(delegations["user"]).where(delegations["delegate"] == parameter(OWNER), *is_active)
+    return select(column).where(delegations["delegate"] == parameter(OWNER), *is_active)
 
 
 def _own_task_ids() -> Select[Any]:

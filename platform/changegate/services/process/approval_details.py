@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import String, select
+from sqlalchemy import String, or_, select
 
 from changegate.database import connection
 from changegate.database.prepared import Prepared, parameter
@@ -17,7 +17,7 @@ from changegate.services.access.caller import Caller
 from changegate.services.approvals.answers import why_unanswerable
 from changegate.services.approvals.content import changed_fields, describe_differences, find_content, texts_of
 from changegate.services.approvals.counting import list_open_rules
-from changegate.services.approvals.delegation import list_delegating
+from changegate.services.approvals.delegation import find_delegated
 from changegate.services.approvals.rollup import REQUESTED
 from changegate.services.approvals.rounds import TABLE, Round, Row
 from changegate.services.conflicts.detection import count_conflicts
@@ -152,18 +152,22 @@ def get_details(sys_id: str, caller: Caller) -> ApprovalDetails:
 def list_waiting(change: Row, caller: Caller) -> list[ApprovalDetails]:
     """Return the approvals of a change that wait for the caller's own answer, or for one as a delegate."""
     asked = AskedChange(change, caller)
-    approvers = {caller.sys_id, *list_delegating(caller.sys_id)}
-    rows = [row for row in asked.round.rows if row["state"] == REQUESTED and row["approver"] in approvers]
+    users, approvals = find_delegated(caller.sys_id)
+    rows = [
+        row
+        for row in asked.round.rows
+        if row["state"] == REQUESTED and (row["approver"] in {caller.sys_id, *users} or row["sys_id"] in approvals)
+    ]
     return [each for each in (ApprovalDetails(row, asked) for row in rows) if each.refusal is None]
 
 
 def list_waiting_for(caller: Caller, most: int) -> list[ApprovalDetails]:
     """Return the approvals that wait for the caller's own answer, or for one as a delegate, the oldest first."""
-    approvers = [caller.sys_id, *list_delegating(caller.sys_id)]
+    users, approvals = find_delegated(caller.sys_id)
     rows = connection().execute(
         select(_APPROVALS)
         .where(
-            _APPROVALS.c["approver"].in_(approvers),
+            or_(_APPROVALS.c["approver"].in_({caller.sys_id, *users}), _APPROVALS.c["sys_id"].in_(approvals)),
             _APPROVALS.c["state"] == REQUESTED,
             _APPROVALS.c["asked_by_policy"],
         )

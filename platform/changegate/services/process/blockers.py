@@ -216,7 +216,7 @@ def _missing_approval(current: Round, missing: OpenRule, condition: TransitionCo
     if missing.reason is not None:
         sentence += f" Too few users can approve: {missing.reason}."
     users, approval = [row["approver"] for row in missing.opened], missing.opened[0]["sys_id"]
-    delegates = {user for approver in users for user in list_delegates(approver, current)}.difference(users)
+    delegates = {user for row in missing.opened for user in list_delegates(row, current)}.difference(users)
     excluded = list_exclusions(current, missing.stage.state, missing.rule, delegates) if delegates else {}
     # An administrator answers for another user by the approval itself.
     administrator = {"type": "role", "name": "admin", "path": f"{APPROVALS}/{approval}"}
