@@ -225,6 +225,15 @@ class TooManyOpenBodies(RateLimited):
         self.detail = f"Too many requests from this address are unfinished; try again in {retry_after} seconds"
 
 
+class LinkEnded(ChangegateError):
+    """A link of an account is unknown, was used, or has expired."""
+
+    status = 410
+
+    def __init__(self) -> None:
+        super().__init__("The link has ended", "The link was used or replaced, or it has expired. Ask for a new one.")
+
+
 class QuotaReached(ChangegateError):
     """An integration has reached its limit of creations; `retry_after` is in seconds."""
 

@@ -15,6 +15,7 @@ TITLES: Mapping[int, str] = {
     403: "Access denied",
     404: "Not found",
     405: "Method not allowed",
+    410: "This link no longer works",
     413: "The request is too large",
     429: "Too many requests",
     503: "Not available at the moment",

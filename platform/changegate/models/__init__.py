@@ -41,7 +41,13 @@ from changegate.models.planning import (
     StdChangeProposal,
     StdChangeRecordProducer,
 )
-from changegate.models.sign_on import OidcClaimMapping, OidcGrant, OidcProviderConfiguration, SysUserSession
+from changegate.models.sign_on import (
+    AccountLink,
+    OidcClaimMapping,
+    OidcGrant,
+    OidcProviderConfiguration,
+    SysUserSession,
+)
 from changegate.models.state_model import SttrmState, SttrmStateTransition, SttrmTransitionCondition
 from changegate.models.sys_attachment import SysAttachment, SysAttachmentDoc
 from changegate.models.sys_audit import SysAudit
@@ -65,6 +71,7 @@ from changegate.models.task_ci import TaskCi, TaskCmdbCiService
 from changegate.models.tiny_url import TinyUrl
 
 __all__ = [
+    "AccountLink",
     "CalendarFeed",
     "ChangeRequest",
     "ChangeTask",

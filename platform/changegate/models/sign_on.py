@@ -1,4 +1,4 @@
-"""How people sign in: sessions of the console, and identity providers for single sign-on."""
+"""How people sign in: sessions of the console, links for a password, and identity providers for single sign-on."""
 
 from datetime import datetime
 
@@ -23,6 +23,20 @@ class SysUserSession(Base):
     expires_at: Mapped[datetime] = instant("Expires", index=True)
     # The identity provider that the user has signed in with, or None for a password.
     provider: Mapped[str | None] = reference("Identity provider", PROVIDERS, is_stored_loose=True)
+
+
+class AccountLink(Base):
+    """A link that sets a password or confirms an email, identified by the hash of its secret; deleted when used."""
+
+    __tablename__ = "account_link"
+
+    token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user: Mapped[str] = reference("User", "sys_user", ondelete="CASCADE", index=True)
+    purpose: Mapped[str] = string("Purpose", 20)
+    # The address that the link was sent to, which its use confirms; none if an administrator handed the link over.
+    email: Mapped[str | None] = string("Email", 100)
+    created_at: Mapped[datetime] = instant("Created")
+    expires_at: Mapped[datetime] = instant("Expires", index=True)
 
 
 class OidcProviderConfiguration(Record, Base):

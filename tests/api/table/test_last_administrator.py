@@ -20,7 +20,7 @@ from tests.support.token_desk import TokenDesk
 TABLES = "/api/now/table"
 PASSWORD = "one of the two"
 REFUSAL = (
-    "This would leave the instance without an active administrator who has a password. "
+    "This would leave the instance without an active administrator who can sign in with a password. "
     "Give another active user the role admin first"
 )
 

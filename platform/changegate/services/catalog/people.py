@@ -57,6 +57,7 @@ def _reference_data(
     own_rows: OwnRows | None = None,
     login_field: str | None = None,
     is_closed_to_tokens: bool = False,
+    restated_fields: frozenset[str] = frozenset(),
 ) -> Table:
     """Return a table that only administrators write, and that all callers read, or only their `own_rows`."""
     return Table(
@@ -73,6 +74,7 @@ def _reference_data(
         blank_fields=("sys_tags",),
         login_field=login_field,
         is_closed_to_tokens=is_closed_to_tokens,
+        restated_fields=restated_fields,
     )
 
 
@@ -100,6 +102,8 @@ REFERENCE_TABLES = (
             ("sys_filter", "user"),
         ),
         login_field="user_name",
+        # Sent with another email, it says that this one is verified too.
+        restated_fields=frozenset({"email_verified"}),
     ),
     _reference_data(
         "sys_user_group",
@@ -154,6 +158,7 @@ REFERENCE_TABLES = (
         display_field="sys_id",
         access=Access(read=ANYONE, create=ANYONE, update=ANYONE, delete=ANYONE),
         rules=DelegationRules(),
+        write_limit="Users delegate their own approvals, and administrators those of others.",
         filled_by_rules=("user", "starts"),
         own_rows=own_delegations,
         reads_all=CHANGE_READERS,
@@ -168,6 +173,7 @@ REFERENCE_TABLES = (
         display_field="title",
         access=Access(read=ANYONE, create=ANYONE, update=ANYONE, delete=ANYONE),
         rules=FilterRules(),
+        write_limit="Users save filters for themselves, and administrators for all.",
         own_rows=own_and_shared_rows,
         reads_all=ADMINISTRATORS,
         is_closed_to_tokens=True,

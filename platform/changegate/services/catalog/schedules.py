@@ -63,6 +63,7 @@ SCHEDULE_TABLES = (
         display_field="sys_id",
         access=Access(read=ANYONE, create=ANYONE),
         rules=FreezeOverrideRules(),
+        write_limit="A freeze names the role that may override it.",
         own_rows=rows_of_own_tasks("change_request"),
         reads_all=CHANGE_READERS,
         blank_fields=("sys_tags",),

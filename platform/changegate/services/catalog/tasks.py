@@ -163,6 +163,7 @@ TASK_TABLES = (
         access=Access(read=ANYONE, create=CHANGE_MANAGERS, update=ANYONE, delete=CHANGE_MANAGERS),
         rules=ApprovalRules(),
         observer=ApprovalObserver(),
+        write_limit="Users answer the approvals that ask them, and those delegated to them.",
         own_rows=own_approvals,
         reads_all=CHANGE_READERS,
         blank_fields=("sys_tags",),

@@ -180,6 +180,7 @@ class Table:
       caller has changed it meanwhile.
     - `restated_fields` are given to `before_update` even if a request repeats their stored value, and so confirms it.
     - `observer` follows the writes of records.
+    - `write_limit` says in words which records callers may write, where the rules refuse others.
     - `login_field` holds the name with which users sign in. A reference to a user may give it instead of the sys_id.
     """
 
@@ -210,6 +211,7 @@ class Table:
     login_field: str | None = None
     is_closed_to_tokens: bool = False
     related_path: Callable[[Mapping[str, Any]], str] | None = None
+    write_limit: str = ""
 
     @cached_property
     def columns(self) -> Mapping[str, Column[Any]]:

@@ -23,6 +23,7 @@ from changegate.services.access.permissions import Permissions, expand_roles
 from changegate.services.access.time_zones import find_time_zone, time_zone_names
 from changegate.services.tables.registry import NoRules, Values
 from changegate.services.tables.values import MASK, is_storable, parse_value
+from changegate.services.users.account_links import end_links
 from changegate.services.users.asked import require_no_requester, require_unasked_user
 from changegate.services.users.roles import refuse_tokens, require_administrator, roles_of_user
 from changegate.services.users.sessions import end_sessions
@@ -66,12 +67,18 @@ class UserRules(NoRules):
             refuse_tokens(caller, "An access token cannot activate or unlock a user")
 
     def after_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
-        """Refuse to lock out the last administrator; end the sessions of a locked-out user and of an old password."""
+        """Refuse to lock out the last administrator; end the sessions and links of a locked-out user and old password.
+
+        A link that was sent to an old email ends too.
+        """
         is_shut_out = changes.get("active") is False or changes.get("locked_out") is True
-        if is_shut_out or not changes.get("user_password", MASK):
+        is_limited = is_shut_out or changes.get("web_service_access_only") is True
+        if is_limited or not changes.get("user_password", MASK):
             require_administrator()
-        if is_shut_out or changes.get("web_service_access_only") is True or "user_password" in changes:
+        if is_limited or "user_password" in changes:
             end_sessions(record["sys_id"])
+        if is_shut_out or changes.keys() & {"user_password", "email"}:
+            end_links(record["sys_id"])
 
     def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
         """Refuse to delete a user who was asked for an approval, or whose change must not be approved by them."""
@@ -215,27 +222,33 @@ def _is_called(user_name: Any) -> ColumnElement[bool]:
 
 
 def set_password(user: SysUser, password: str) -> None:
-    """Set the password of a user; the old one and all sessions are invalid from the next request, in every process."""
+    """Set the password of a user; the old one, all sessions, and all links end, in every process."""
     user.user_password = generate_password_hash(password)
     db.session.flush()
     end_sessions(user.sys_id)
+    end_links(user.sys_id)
 
 
 def change_password(user: SysUser, current: str, password: str, address: str) -> None:
     """Set the password of a user who proves to know the current one. Raises `InputInvalid` and `RateLimited`."""
     confirm_password(user, current, address)
-    if len(password) < SHORTEST_PASSWORD or not _is_encodable(password):
-        raise InputInvalid({"new_password": [f"Enter at least {SHORTEST_PASSWORD} characters."]})
+    require_good_password(password)
     set_password(user, password)
 
 
-def confirm_password(user: SysUser, current: str, address: str) -> None:
-    """Require that a signed-in user knows their password. Raises `InputInvalid` and `RateLimited`."""
+def confirm_password(user: SysUser, current: str, address: str, field: str = "current_password") -> None:
+    """Require that a signed-in user knows their password. Raises `InputInvalid` with the field, and `RateLimited`."""
     guess = limiter.require_room_to_guess(address, user.user_name)
     _, is_right = try_password(guess, current)
     if not is_right:
         limiter.count_guess(guess)
-        raise InputInvalid({"current_password": ["This is not your current password."]})
+        raise InputInvalid({field: ["This is not your current password."]})
+
+
+def require_good_password(password: str) -> None:
+    """Raise `InputInvalid` for a password that is too short, or that has no UTF-8 form."""
+    if len(password) < SHORTEST_PASSWORD or not _is_encodable(password):
+        raise InputInvalid({"new_password": [f"Enter at least {SHORTEST_PASSWORD} characters."]})
 
 
 def set_time_zone(user: SysUser, name: str | None) -> None:

@@ -16,7 +16,7 @@ from changegate.services.tables.registry import NoRules, Values
 ADMIN = "admin"
 ROLES_REFUSED = "Access tokens cannot grant or revoke roles"
 NO_ADMINISTRATOR = (
-    "This would leave the instance without an active administrator who has a password. "
+    "This would leave the instance without an active administrator who can sign in with a password. "
     "Give another active user the role admin first"
 )
 # The number of an advisory lock: any number that no other lock uses.
@@ -97,7 +97,7 @@ def _held_role_ids() -> Any:
 
 
 def require_administrator() -> None:
-    """Check that the writes of this transaction leave an active administrator with a password.
+    """Check that the writes of this transaction leave an active administrator who can sign in with a password.
 
     The lock is taken after the writes: if two administrators remove each other at the same time, the second transaction
     waits for the first, sees its writes, and is refused. On SQLite, the transaction has the write lock anyway. Raises
@@ -109,8 +109,8 @@ def require_administrator() -> None:
 
 
 def restore_administrator(user: SysUser) -> None:
-    """Activate and unlock a user, and assign the role admin, which is created if it does not exist."""
-    user.active, user.locked_out = True, False
+    """Let a user sign in and assign them the role admin, which is created if it does not exist."""
+    user.active, user.locked_out, user.web_service_access_only = True, False, False
     role = db.session.execute(select(SysUserRole).filter_by(name=ADMIN)).scalar_one_or_none()
     if role is None:
         role = SysUserRole(name=ADMIN)
@@ -134,7 +134,8 @@ def is_administrator() -> Any:
 
 def _an_administrator() -> Any:
     has_password = func.coalesce(SysUser.user_password, "") != ""
-    return select(SysUser.sys_id).where(SysUser.active, ~SysUser.locked_out, has_password, is_administrator())
+    may_sign_in = (SysUser.active, ~SysUser.locked_out, ~SysUser.web_service_access_only, has_password)
+    return select(SysUser.sys_id).where(*may_sign_in, is_administrator())
 
 
 _AN_ADMINISTRATOR = Prepared(_an_administrator().limit(1))
