@@ -92,6 +92,8 @@ def add_examples(app: Flask) -> Examples:
                 "connection_type": "client-credentials",
                 "form_fragments.connection_type": "jwt-bearer",
                 "draft_id": start_draft(ROOT.sys_id, found.content()).sys_id,
+                "assigned": "sys_user_grmember",
+                "assignment_id": _create("sys_user_grmember", user=people["nobody"], group="Network"),
                 "token": create_feed(ROOT.sys_id, RIGHT_TO_LEFT, ""),
                 "calendar.token_hash": list_feeds(ROOT.sys_id)[0].token_hash,
                 "preferences.token_hash": "0" * 64,

@@ -23,6 +23,14 @@ PEM = "-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----"
 SCOPE: Changes = {"name": "deploy", "rules-0-http_method": "PATCH", "rules-0-table": "change_request"}
 # What acts at once and has no form to lose: the user returns to the page and nothing is done.
 BUTTONS = {
+    "account_links.use_view",
+    "assignments.assign_view",
+    "assignments.remove_view",
+    "forgotten_password.send_view",
+    "people.link_view",
+    "people.sign_out_view",
+    "people.step_view",
+    "preferences.email_view",
     "preferences.end_session_view",
     "preferences.password_view",
     "calendar.create_feed_view",

@@ -30,6 +30,18 @@ PAGES: Mapping[str, frozenset[str]] = {
     "GET /preferences/single-sign-on": EVERYONE,
     "POST /preferences/single-sign-on": EVERYONE,
     "POST /identity-providers/<alias>/check": ADMIN,
+    # Without a mail server.
+    "POST /preferences/email": NO_ONE,
+    "GET /roles": EVERYONE,
+    "GET /people/<sys_id>/access": INTEGRATORS | {"nobody"},
+    "GET /people/invite": ADMIN,
+    "POST /people/invite": ADMIN,
+    "POST /people/invite/edit": ADMIN,
+    "POST /people/<sys_id>/step": ADMIN,
+    "POST /people/<sys_id>/link": ADMIN,
+    "POST /people/<sys_id>/sign-out": ADMIN,
+    "POST /assignments/<table_name>/<sys_id>/<assigned>": ADMIN,
+    "POST /assignments/<table_name>/<sys_id>/<assigned>/<assignment_id>/remove": ADMIN,
     "GET /rest-api-explorer": EVERYONE,
     "GET /rest-api-explorer/openapi.json": EVERYONE,
     "GET /dashboard": EVERYONE,
@@ -152,6 +164,12 @@ SENT: Mapping[str, Mapping[str, str | Callable[[], Any]]] = {
 }
 # The ends of paths that end or delete what other pages need.
 ENDS = ("/delete", "/end", "/discard", "/disable", "/revoke")
+    "POST /people/<sys_id>/step": {"step": "unlock", "version": "0-"},
+    "POST /assignments/<table_name>/<sys_id>/<assigned>": {"group": "Database"},
+    "POST /records/<table_name>/update": {"sys_id": "<sys_id>", "field": "title", "value": "Engineer"},
+}
+# The ends of paths that end or delete what other pages need.
+ENDS = ("/delete", "/remove", "/discard", "/disable", "/revoke")
 # Who may open the list of a table, and the form of a new record.
 TABLES: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "task": (EVERYONE, NO_ONE),
@@ -195,6 +213,7 @@ TABLES: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "cmdb_ci_database": (EVERYONE, NO_ONE),
     "cmdb_ci_netgear": (EVERYONE, NO_ONE),
     "sys_choice": (EVERYONE, ADMIN),
+    "sys_email": (ADMIN, NO_ONE),
     "sys_journal_field": (EVERYONE, NO_ONE),
     "sys_attachment": (EVERYONE, NO_ONE),
     "sys_db_object": (EVERYONE, NO_ONE),

@@ -21,7 +21,12 @@ SESSION = "It begins or ends a session, and changes no record that a form shows.
 REVOCATION = "Whatever has changed meanwhile, the tokens are to end."
 OWN_SETTING = "It is a setting of the user, and nothing depends on it."
 DRAFT = "A draft is seen by one user only, and nothing depends on it."
+LINK = "The account gets one new link, or uses one up."
+ASSIGNMENT = "An assignment is made or ended, and has no fields that a form shows."
 WITHOUT_VERSION = {
+    "account_links.use_view": LINK,
+    "assignments.assign_view": ASSIGNMENT,
+    "assignments.remove_view": ASSIGNMENT,
     "auth_scopes.create_view": NEW,
     "auth_scopes.edit_view": NOT_SAVED,
     "calendar.create_feed_view": NEW,
@@ -37,19 +42,24 @@ WITHOUT_VERSION = {
     "my_approvals.answer_view": "Each selected approval carries its own version, which the answer checks.",
     "delegations.create_view": NEW,
     "delegations.edit_new_view": NOT_SAVED,
+    "forgotten_password.send_view": LINK,
     "form_fragments.check_conditions_view": NOT_SAVED,
     "form_fragments.edit_view": NOT_SAVED,
     "form_fragments.test_connection_view": NOT_SAVED,
     "form_fragments.try_token_view": NOT_SAVED,
     "inbound_integrations.create_view": NEW,
     "integration_keys.refresh_view": "It fetches what the provider publishes, and changes no field of the form.",
+    "invitations.edit_view": NOT_SAVED,
+    "invitations.invite_view": NEW,
     "manage_tokens.revoke_all_view": REVOCATION,
     "manage_tokens.revoke_refresh_token_view": REVOCATION,
     "manage_tokens.revoke_view": REVOCATION,
+    "people.link_view": LINK,
+    "people.sign_out_view": SESSION,
     "preferences.edit_view": NOT_SAVED,
+    "preferences.email_view": LINK,
     "preferences.end_session_view": SESSION,
     "preferences.password_view": "The current password is part of the form.",
-    "preferences.save_view": "Only the users themselves change their preferences, and each form has one field.",
     "quick_setup.discard_view": DRAFT,
     "quick_setup.edit_view": NOT_SAVED,
     "quick_setup.keep_view": DRAFT,

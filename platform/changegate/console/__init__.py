@@ -30,8 +30,11 @@ from changegate.console.integrations import fragments, keys, record_tabs, setup_
 from changegate.console.local_times import local, time_zone
 from changegate.console.navigator import list_groups
 from changegate.console.page_headers import add_page_headers
+from changegate.console.people import access, assignments, forgotten, invitations, links, panels, roles
+from changegate.console.people import views as people_views
 from changegate.console.records import list_views, record_views
 from changegate.services.single_sign_on.providers import redirect_uri_of
+from changegate.console.records.extensions import EXTENSIONS
 
 AREAS = (
     sign_in,
@@ -57,6 +60,13 @@ AREAS = (
     dashboard_views,
     list_views,
     record_views,
+    links,
+    forgotten,
+    invitations,
+    access,
+    roles,
+    assignments,
+    people_views,
     deep_links,
     api_explorer,
     preferences,
@@ -80,4 +90,5 @@ def register(app: Flask) -> None:
     app.jinja_env.filters["local"] = local
     app.jinja_env.globals["time_zone"] = time_zone
     app.jinja_env.globals["redirect_uri_of"] = redirect_uri_of
+    EXTENSIONS.update(panels.EXTENDED)
     app.context_processor(lambda: {"navigator_groups": list_groups})

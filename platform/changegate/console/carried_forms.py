@@ -28,6 +28,7 @@ from werkzeug.exceptions import HTTPException
 from changegate.console.local_paths import local_path
 from changegate.extensions import settings
 from changegate.services.single_sign_on.providers import list_active
+from changegate.services.mail.outbox import mail_is_configured
 from changegate.unproxied import current_application, current_request, request_context
 
 LOGIN = "sign_in.sign_in_view"
@@ -47,6 +48,8 @@ FORMS: Mapping[str, str] = MappingProxyType(
         "auth_scopes.create_view": "auth_scopes.edit_view",
         "auth_scopes.update_view": "auth_scopes.edit_view",
         "auth_scopes.edit_view": "auth_scopes.edit_view",
+        "invitations.invite_view": "invitations.edit_view",
+        "invitations.edit_view": "invitations.edit_view",
         "preferences.save_view": "preferences.edit_view",
         "preferences.edit_view": "preferences.edit_view",
         "change_requests.create_view": "change_requests.edit_new_view",
@@ -116,6 +119,7 @@ def render_login(
         user_name=user_name,
         next=target,
         carried=[*carried.inputs()] if carried else (),
+        mail_is_configured=mail_is_configured(),
         refusal=refusal,
         providers=list_active(),
     )

@@ -1,5 +1,6 @@
 """Preferences: the settings of the signed-in user."""
 
+from collections.abc import Mapping
 from types import SimpleNamespace
 
 from flask import Blueprint, flash, redirect, render_template, url_for
@@ -7,13 +8,21 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from changegate.console.guards import caller, require_login
+from changegate.console.records.record_form import FormField, RecordForm
+from changegate.console.records.saving import attempt
 from changegate.console.sign_in import is_current_session, renew_session
+from changegate.console.stale_forms import was_seen
 from changegate.database import commit
-from changegate.errors import InputInvalid
+from changegate.errors import ChangegateError, InputInvalid, RecordNotFound, VersionOutdated
 from changegate.extensions import db
 from changegate.models import SysUser
 from changegate.services.access.time_zones import time_zone_names
-from changegate.services.users.accounts import change_password, set_time_zone
+from changegate.services.mail.outbox import mail_is_configured
+from changegate.services.tables.registry import get_table
+from changegate.services.users.accounts import change_password
+from changegate.services.users.credentials import request_email
+from changegate.services.users.profile import FIELDS as PROFILE
+from changegate.services.users.profile import save_profile
 from changegate.services.users.sessions import end_session_of, list_sessions
 from changegate.unproxied import current_request
 
@@ -23,20 +32,38 @@ bp.before_request(require_login)
 
 @bp.get("")
 def form_view() -> str:
-    """Show the form."""
-    return _page(current_user.time_zone or "", {})
+    """Show the forms."""
+    return _page()
 
 
 @bp.post("")
 def save_view() -> ResponseReturnValue:
-    """Set the time zone of the signed-in user; an empty value means UTC."""
-    name = current_request().form.get("time_zone", "").strip()
+    """Save the name and the time zone of the signed-in user."""
+    form = _sent_profile()
+    refusal = attempt(lambda: save_profile(caller(), form.values, condition=was_seen))
+    if isinstance(refusal, VersionOutdated):
+        refusal = InputInvalid({"form": ["Your profile has been changed since you opened the page. Save again."]})
+    if isinstance(refusal, ChangegateError):
+        form.take_error(refusal)
+        return _page(form), refusal.status
+    db.session.refresh(current_user)
+    flash(f"Your profile is saved. Your time zone is {current_user.time_zone or 'UTC'}.")
+    return redirect(url_for("preferences.form_view"))
+
+
+@bp.post("/email")
+def email_view() -> ResponseReturnValue:
+    """Have a link sent to a new email; the old one stays until the link is used."""
+    sent = current_request()
+    email, password = sent.form.get("email", "").strip(), sent.form.get("email_password", "")
+    if not mail_is_configured():
+        raise RecordNotFound
     try:
-        set_time_zone(current_user, name)
+        request_email(db.session.get_one(SysUser, caller().sys_id), email, password, sent.remote_addr or "")
     except InputInvalid as problem:
-        return _page(name, problem.fields), 400
+        return _page(email=email, errors=problem.fields), problem.status
     commit()
-    flash(f"Your time zone is {current_user.time_zone or 'UTC'}.")
+    flash(f"A link was sent to {email}. Open it while you are logged in to confirm the email.")
     return redirect(url_for("preferences.form_view"))
 
 
@@ -52,7 +79,7 @@ def password_view() -> ResponseReturnValue:
         user = db.session.get_one(SysUser, caller().sys_id)
         change_password(user, current, password, sent.remote_addr or "")
     except InputInvalid as problem:
-        return _page(current_user.time_zone or "", {}, problem.fields), 400
+        return _page(errors=problem.fields), 400
     renew_session(user)
     flash("Your password is changed. All other sessions have ended.")
     return redirect(url_for("preferences.form_view"))
@@ -69,19 +96,34 @@ def end_session_view(token_hash: str) -> ResponseReturnValue:
 
 @bp.post("/edit")
 def edit_view() -> str:
-    """Show the form as sent, without saving it."""
-    return _page(current_request().form.get("time_zone", ""), {})
+    """Show the profile as sent, without saving it."""
+    return _page(_sent_profile())
 
 
-def _page(name: str, errors: dict[str, list[str]], password_errors: dict[str, list[str]] | None = None) -> str:
-    form = SimpleNamespace(values={"time_zone": name}, errors=errors, notices={})
-    blank = dict.fromkeys(("current_password", "new_password", "repeated_password"), "")
-    password_form = SimpleNamespace(values=blank, errors=password_errors or {}, notices={})
-    sessions = [(found, is_current_session(found)) for found in list_sessions(current_user.sys_id)]
+def _sent_profile() -> RecordForm:
+    sent = current_request().form
+    return RecordForm(_profile_fields(), {name: sent.get(name, "").strip() for name in PROFILE})
+
+
+def _profile_fields() -> list[FormField]:
+    entries = get_table("sys_user").entries
+    return [
+        FormField(name, entries[name].label, "string", entries[name], is_required=name == "name") for name in PROFILE
+    ]
+
+
+def _page(
+    profile: RecordForm | None = None, *, email: str | None = None, errors: Mapping[str, list[str]] | None = None
+) -> str:
+    """Return the page with its forms; `errors` are those of the forms for the password and the email."""
+    stored = {name: getattr(current_user, name) or "" for name in PROFILE}
+    typed = dict.fromkeys(("current_password", "new_password", "repeated_password", "email_password"), "")
+    typed["email"] = (current_user.email or "") if email is None else email
     return render_template(
         "console/preferences.html",
-        form=form,
-        password_form=password_form,
+        form=profile or RecordForm(_profile_fields(), stored),
+        other_form=SimpleNamespace(values=typed, errors=errors or {}, notices={}),
         names=time_zone_names().values(),
-        sessions=sessions,
+        sends_mail=mail_is_configured(),
+        sessions=[(found, is_current_session(found)) for found in list_sessions(current_user.sys_id)],
     )

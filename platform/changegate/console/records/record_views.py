@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from changegate.console.guards import caller, require_login
 from changegate.console.records import history
+from changegate.console.records.extensions import extension_of
 from changegate.console.records.pages import (
     OWN_PAGES,
     label_of_table,
@@ -169,8 +170,10 @@ def _record_page(
 ) -> str:
     sys_id = record["sys_id"]["value"]
     permissions = caller().permissions
+    extension = extension_of(table.name)
     return render_template(
-        "console/records/record.html",
+        extension.template,
+        **extension.facts(caller(), record),
         table=table,
         label=label_of_table(table),
         plural=plural_of(table),
