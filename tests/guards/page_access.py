@@ -160,16 +160,12 @@ SENT: Mapping[str, Mapping[str, str | Callable[[], Any]]] = {
     "POST /preferences/single-sign-on": {"provider": "demo", "current_password": "wrong"},
     "POST /change-requests/<sys_id>/files": {"file": lambda: (BytesIO(PNG), "picture.png")},
     "POST /delegations/new": {"delegate": "admin", "starts": "2040-01-01 00:00:00", "ends": "2040-02-01 00:00:00"},
-    "POST /records/<table_name>/update": {"sys_id": "<sys_id>", "field": "title", "value": "Engineer"},
-}
-# The ends of paths that end or delete what other pages need.
-ENDS = ("/delete", "/end", "/discard", "/disable", "/revoke")
     "POST /people/<sys_id>/step": {"step": "unlock", "version": "0-"},
     "POST /assignments/<table_name>/<sys_id>/<assigned>": {"group": "Database"},
     "POST /records/<table_name>/update": {"sys_id": "<sys_id>", "field": "title", "value": "Engineer"},
 }
 # The ends of paths that end or delete what other pages need.
-ENDS = ("/delete", "/remove", "/discard", "/disable", "/revoke")
+ENDS = ("/delete", "/end", "/remove", "/discard", "/disable", "/revoke")
 # Who may open the list of a table, and the form of a new record.
 TABLES: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "task": (EVERYONE, NO_ONE),
@@ -230,5 +226,4 @@ TABLES: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "sys_auth_scope": (INTEGRATORS, NO_ONE),
     "sys_certificate": (INTEGRATORS, NO_ONE),
     "jwt_verifier_map": (INTEGRATORS, NO_ONE),
-    "sys_email": (ADMIN, NO_ONE),
 }

@@ -33,8 +33,8 @@ from changegate.console.page_headers import add_page_headers
 from changegate.console.people import access, assignments, forgotten, invitations, links, panels, roles
 from changegate.console.people import views as people_views
 from changegate.console.records import list_views, record_views
-from changegate.services.single_sign_on.providers import redirect_uri_of
 from changegate.console.records.extensions import EXTENSIONS
+from changegate.models.sign_on import PROVIDERS
 
 AREAS = (
     sign_in,
@@ -89,6 +89,5 @@ def register(app: Flask) -> None:
         app.register_blueprint(area.bp)
     app.jinja_env.filters["local"] = local
     app.jinja_env.globals["time_zone"] = time_zone
-    app.jinja_env.globals["redirect_uri_of"] = redirect_uri_of
-    EXTENSIONS.update(panels.EXTENDED)
+    EXTENSIONS.update({**panels.EXTENDED, PROVIDERS: identity_providers.PAGE})
     app.context_processor(lambda: {"navigator_groups": list_groups})

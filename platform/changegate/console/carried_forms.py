@@ -27,8 +27,8 @@ from werkzeug.exceptions import HTTPException
 
 from changegate.console.local_paths import local_path
 from changegate.extensions import settings
-from changegate.services.single_sign_on.providers import list_active
 from changegate.services.mail.outbox import mail_is_configured
+from changegate.services.single_sign_on.providers import list_active
 from changegate.unproxied import current_application, current_request, request_context
 
 LOGIN = "sign_in.sign_in_view"

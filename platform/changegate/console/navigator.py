@@ -101,9 +101,7 @@ GROUPS = (
         (
             _list_of("sys_user", "Users", "person"),
             _list_of("sys_user_group", "Groups", "people"),
-            _list_of("sys_user_role", "Roles", "key"),
             Module("Roles", "roles.list_view", "key"),
-            _list_of("sys_user_delegate", "Delegates", "change"),
             _list_of("oidc_provider_configuration", "Single sign-on", "lock"),
         ),
     ),
