@@ -1,5 +1,6 @@
 """The filter navigator: its modules, and the roles that see them."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from flask import url_for
@@ -8,10 +9,13 @@ from changegate.console.guards import caller
 from changegate.console.records.pages import list_url
 from changegate.services.access.permissions import INTEGRATION_ADMINISTRATORS
 from changegate.services.approvals.answers import count_pending
+from changegate.services.notifications.inbox import count_unread
 from changegate.services.tables.registry import get_table
 from changegate.unproxied import current_request
 
-MY_APPROVALS = "my_approvals.list_view"
+MY_APPROVALS, NOTIFICATIONS = "my_approvals.list_view", "notifications.list_view"
+# The numbers beside labels: of what waits for the user with a sys_id.
+_COUNTS: Mapping[str, Callable[[str], int]] = {MY_APPROVALS: count_pending, NOTIFICATIONS: count_unread}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,8 @@ class Module:
     @property
     def count(self) -> int:
         """Return the number beside the label: of what waits for the signed-in user, or 0."""
-        return count_pending(caller().sys_id) if self.endpoint == MY_APPROVALS else 0
+        count = _COUNTS.get(self.endpoint)
+        return count(caller().sys_id) if count else 0
 
     @property
     def is_open(self) -> bool:
@@ -72,6 +77,7 @@ GROUPS = (
             Module("Calendar", "calendar.month_view", "calendar"),
             Module("My approvals", MY_APPROVALS, "check", ("approvals",)),
             Module("Delegations", "delegations.list_view", "person"),
+            Module("Notifications", NOTIFICATIONS, "bell"),
             _list_of("change_task", "Change tasks", "list"),
             _list_of("sysapproval_approver", "Approvals", "shield"),
         ),

@@ -57,7 +57,7 @@ class NotifiedDesk:
         run_due_jobs(self.app)
 
     def told(self, name: str) -> list[str]:
-        """Run the jobs, and return what a user was told, oldest first, such as "Moved: New to Assess"."""
+        """Run the jobs, and return what a user was told, oldest first, such as "Moved: From New to Assess"."""
         self.run()
         return [": ".join(filter(None, (entry.sentence, entry.detail))) for entry in reversed(self.inbox(name))]
 

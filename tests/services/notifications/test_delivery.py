@@ -63,7 +63,7 @@ def test_moves_and_comments_reach_owners_and_watchers(either_desk: NotifiedDesk)
     desk = either_desk
     change = desk.change("tom", requested_by="rita", watch_list="sue", assignment_group=desk.group("Team"), **PLANNED)
     desk.update("change_request", change, "tom", state="-4", comments="Please look")
-    assert set(desk.told("rita")) == {"Moved: New to Assess", "Comment"}
+    assert set(desk.told("rita")) == {"Moved: From New to Assess", "Comment"}
     assert desk.told("sue")[:2] == desk.told("rita")[:2]
     assert desk.mails("rita") == []
     assert len(desk.mails("sue")) == 2

@@ -31,7 +31,7 @@ from changegate.services.users.roles import has_role
 
 _APPROVALS, _DELEGATES = SysapprovalApprover.__table__.c, SysUserDelegate.__table__.c
 _NOTIFICATIONS = Notification.__table__
-SETTINGS_PATH = "/notifications/settings"
+SETTINGS_PATH = "/preferences/notifications"
 
 
 @handles(DELIVER)

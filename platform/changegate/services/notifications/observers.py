@@ -107,9 +107,9 @@ def _concerns(told: Iterable[Told], caller: Caller) -> bool:
 
 
 def _move_of(before: Row, after: Row) -> str:
-    """Return a move as text, such as "New to Assess"."""
+    """Return a move as text, such as "From New to Assess"."""
     if before["sys_class_name"] == "change_request":
         labels = (model_of(row).label_of(row["state"]) for row in (before, after))
     else:
         labels = (CHANGE_TASK_STATES[str(row["state"])] for row in (before, after))
-    return " to ".join(labels)
+    return "From {} to {}".format(*labels)

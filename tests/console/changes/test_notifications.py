@@ -1,0 +1,104 @@
+"""Notifications in the console: what happened, with links, and the channels that users choose."""
+
+import re
+
+import pytest
+from sqlalchemy import select
+
+from changegate.console import notifications
+from changegate.database import commit
+from changegate.extensions import db
+from changegate.models import SysUser
+from changegate.services.notifications.settings import channels_of
+from changegate.services.tables.registry import get_table
+from changegate.services.tables.writing.records import update_record
+from tests.console.changes.conftest import Desk, move
+from tests.console.conftest import ROOT, SignIn
+from tests.support.jobs import run_due_jobs
+
+PLAN = {"justification": "Old", "implementation_plan": "Do", "backout_plan": "Undo", "test_plan": "Look"}
+
+
+@pytest.fixture
+def asked(desk: Desk) -> Desk:
+    """Tom's change, for which Mia's approval is requested."""
+    with desk.app.app_context():
+        update_record(get_table("change_request"), ROOT, desk.change, PLAN)
+        commit()
+    assert move(desk.tom, desk, -4) == 302
+    run_due_jobs(desk.app)
+    return desk
+
+
+def test_an_approver_finds_the_request_and_follows_its_link(asked: Desk) -> None:
+    assert 'aria-label="1 waiting">1</span>' in asked.mia.open("/").text
+    page = asked.mia.open("/notifications").text
+    assert "Approval requested" in page and "Move a router" in page and "1 unread" in page
+    [link] = re.findall(r'class="row-link" href="(/approvals/[0-9a-f]{32})"', page)
+    opened = asked.mia.open(link)
+    assert opened.status_code == 200 and "Move a router" in opened.text
+    # The link of the mail leads to the same page.
+    mailed = asked.mia.open(f"/sysapproval_approver.do?sys_id={link.rpartition('/')[2]}")
+    assert mailed.headers["Location"] == link
+    assert "1 unread" in asked.mia.open("/notifications").text
+
+
+def test_notifications_are_marked_as_read_one_by_one_and_together(asked: Desk) -> None:
+    page = asked.mia.open("/notifications")
+    [action] = re.findall(r'action="(/notifications/[0-9a-f]{32}/read)"', page.text)
+    assert asked.mia.send(page, action).status_code == 302
+    page = asked.mia.open("/notifications").text
+    assert "unread" not in page and "Mark" not in page and "Approval requested" in page
+    with asked.app.app_context():
+        for text in ("One", "Two"):
+            update_record(get_table("change_request"), ROOT, asked.change, {"comments": text, "assigned_to": "mia"})
+        commit()
+    run_due_jobs(asked.app)
+    page_again = asked.mia.open("/notifications")
+    assert "3 unread" in page_again.text
+    assert asked.mia.send(page_again, "/notifications/read").status_code == 302
+    assert "unread" not in asked.mia.open("/notifications").text
+
+
+def test_another_user_marks_nothing(asked: Desk, sign_in: SignIn) -> None:
+    [action] = re.findall(r'action="(/notifications/[0-9a-f]{32}/read)"', asked.mia.open("/notifications").text)
+    eve = sign_in("eve")
+    token = re.findall(r'name="csrf_token" value="([^"]+)"', eve.open("/preferences").text)[0]
+    for path in (action, "/notifications/read", "/notifications/%00/read"):
+        assert eve.client.post(path, data={"csrf_token": token}).status_code == 302
+    assert "1 unread" in asked.mia.open("/notifications").text
+    assert "No notifications" in eve.open("/notifications").text
+
+
+def test_older_notifications_are_on_further_pages(asked: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notifications, "NOTIFICATIONS_AT_ONCE", 2)
+    with asked.app.app_context():
+        for text in ("One", "Two", "Three"):
+            update_record(get_table("change_request"), ROOT, asked.change, {"comments": text})
+        commit()
+    run_due_jobs(asked.app)
+    first = asked.tom.open("/notifications").text
+    assert first.count('<li class="notification') == 2
+    [older] = re.findall(r'rel="next" href="([^"]+)"', first)
+    last = asked.tom.open(older).text
+    assert last.count('<li class="notification') == 1 and ">Newest<" in last and 'rel="next"' not in last
+    assert asked.tom.open("/notifications?before=%00'").status_code == 200
+
+
+def test_users_choose_the_channels_of_each_kind(asked: Desk) -> None:
+    page = asked.mia.open("/preferences/notifications")
+    assert "This instance has no mail server" in page.text
+    off = 'value="console" aria-label="A change or task is assigned to one of your groups: Console">'
+    assert f'name="group_assigned" {off}' in page.text
+    chosen = {"approval_requested": ["mail"], "group_assigned": ["console", "fax"], "assigned": None, "unknown": "x"}
+    assert asked.mia.send(page, "notification-settings", chosen).status_code == 302
+    with asked.app.app_context():
+        mia = db.session.execute(select(SysUser.sys_id).filter_by(user_name="mia")).scalar_one()
+        channels = channels_of(mia)
+    assert channels["approval_requested"] == {"mail"} and channels["group_assigned"] == {"console"}
+    assert channels["assigned"] == frozenset() and channels["watched"] == {"console", "mail"}
+    page = asked.mia.open("/preferences/notifications")
+    assert 'name="assigned" value="mail" aria-label="A change or task is assigned to you: Mail">' in page.text
+    assert asked.mia.send(page, "notification-settings").status_code == 302
+    with asked.app.app_context():
+        assert channels_of(mia) == channels
