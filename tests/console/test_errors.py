@@ -8,6 +8,8 @@ from flask import Flask
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
+from changegate.console.errors import PAGES, PASSING
+from changegate.errors import ChangegateError
 from changegate.extensions import db
 from tests.console.visitor import Visitor
 
@@ -71,3 +73,21 @@ def test_shows_that_the_database_is_unavailable(app: Flask, admin: Visitor, path
     assert "Go to the home page" in answer.text
     assert "Filter navigator" not in answer.text
     assert "SELECT" not in answer.text
+
+
+@pytest.mark.parametrize("status", sorted(PAGES))
+def test_a_page_says_what_went_wrong_and_what_to_do(app: Flask, admin: Visitor, status: int) -> None:
+    refused = ChangegateError("The printer is on fire.")
+    refused.status = status
+
+    def refuse() -> str:
+        raise refused
+
+    app.view_functions["home.home_view"] = refuse
+    answer = admin.open("/?a=b")
+    title, advice = PAGES[status]
+    assert answer.status_code == status
+    assert f"<h1>{title}</h1>" in answer.text
+    assert advice in answer.text
+    assert ("The printer is on fire." in answer.text) is (status != 404)
+    assert ('href="/?a=b">Try again</a>' in answer.text) is (status in PASSING)
