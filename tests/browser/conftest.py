@@ -3,13 +3,19 @@
 import functools
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 from unittest import mock
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, StorageState, expect
 
+from changegate import create_app
+from changegate.extensions import db
 from tests.conftest import ADMIN_PASSWORD
+from tests.console.example_records import Examples, add_examples
+from tests.console.page_paths import MORE_PAGES, OTHERS, PUBLIC, paths_of
 from tests.support.servers import Running, running_changegate, running_demo_idp
 
 CHROMIUM = "/usr/bin/chromium"
@@ -67,6 +73,33 @@ def idp() -> Iterator[str]:
         yield address
 
 
+@dataclass(frozen=True, slots=True)
+class Furnished:
+    """A server with records of every kind, the cookies of its administrator, and the paths of its pages."""
+
+    desk: Running
+    examples: Examples
+    cookies: StorageState
+    public: list[str]
+    others: list[str]
+
+
+@pytest.fixture(scope="session")
+def furnished(
+    browser: Browser, tmp_path_factory: pytest.TempPathFactory, prepared_database: bytes
+) -> Iterator[Furnished]:
+    folder = tmp_path_factory.mktemp("furnished")
+    (folder / "changegate.db").write_bytes(prepared_database)
+    app = create_app(instance_path=folder, overrides={"jwks_allow_loopback": "1"})
+    examples = add_examples(app)
+    with app.app_context():
+        db.engine.dispose()
+    public, others = (list(paths_of(app, examples, audiences)) for audiences in (PUBLIC, OTHERS))
+    with running_changegate(folder) as desk, signed_in(browser, desk, "admin", ADMIN_PASSWORD) as page:
+        cookies = page.context.storage_state()
+        yield Furnished(desk, examples, cookies, public, [*others, *map(examples.fill, MORE_PAGES)])
+
+
 @pytest.fixture
 def complaints(page: Page) -> Iterator[list[str]]:
     """Collect what the browser complains about; a test that uses this fails when there is anything."""
@@ -85,11 +118,20 @@ def session(browser: Browser, desk: Running) -> StorageState:
         return context.storage_state()
 
 
-def sign_in(page: Page) -> None:
+@contextmanager
+def signed_in(browser: Browser, desk: Running, user_name: str, password: str, **options: Any) -> Iterator[Page]:
+    """Open a browser of its own in which a user has signed in."""
+    with browser.new_context(base_url=desk.url, **options) as context:
+        page = context.new_page()
+        sign_in(page, user_name, password)
+        yield page
+
+
+def sign_in(page: Page, user_name: str = "admin", password: str = ADMIN_PASSWORD) -> None:
     page.set_default_timeout(TIMEOUT_MS)
     page.goto("/login")
-    page.get_by_label("User name").fill("admin")
-    page.get_by_label("Password").fill(ADMIN_PASSWORD)
+    page.get_by_label("User name").fill(user_name)
+    page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Log in").click()
     page.wait_for_url("/")
 

@@ -1,28 +1,11 @@
 """The pages for people in a real browser: a change's life by two of them."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from playwright.sync_api import Browser, expect
 
-from playwright.sync_api import Browser, Page, expect
-
-from tests.browser.conftest import TIMEOUT_MS
+from tests.browser.conftest import signed_in
 from tests.support.live_desk import administer
 from tests.support.live_users import add_person
 from tests.support.servers import Running
-
-
-@contextmanager
-def signed_in(browser: Browser, desk: Running, user_name: str, password: str) -> Iterator[Page]:
-    """Open a browser of its own in which a user has signed in."""
-    with browser.new_context(base_url=desk.url) as context:
-        page = context.new_page()
-        page.set_default_timeout(TIMEOUT_MS)
-        page.goto("/login")
-        page.get_by_label("User name").fill(user_name)
-        page.get_by_label("Password").fill(password)
-        page.get_by_role("button", name="Log in").click()
-        page.wait_for_url("/")
-        yield page
 
 
 def test_two_people_take_a_change_to_its_approval(browser: Browser, desk: Running) -> None:
