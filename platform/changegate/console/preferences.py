@@ -19,8 +19,7 @@ from changegate.models import SysUser
 from changegate.services.access.time_zones import time_zone_names
 from changegate.services.mail.outbox import mail_is_configured
 from changegate.services.tables.registry import get_table
-from changegate.services.users.accounts import change_password
-from changegate.services.users.credentials import request_email
+from changegate.services.users.credentials import change_password, request_email
 from changegate.services.users.profile import FIELDS as PROFILE
 from changegate.services.users.profile import save_profile
 from changegate.services.users.sessions import end_session_of, list_sessions

@@ -35,6 +35,7 @@ MATCHED_COLUMNS = frozenset({*USER_FIELDS, "email_verified", "phone", "mobile_ph
 _NOBODYS_HASH = f"scrypt:32768:8:1${secrets.token_hex(8)}${secrets.token_hex(64)}"
 
 SHORTEST_PASSWORD = 8
+LONGEST_PASSWORD = SysUser.__table__.c["user_password"].info["entry"].max_length
 LoginRow = Any  # a row of `_LOGIN`, by column name
 
 
@@ -229,13 +230,6 @@ def set_password(user: SysUser, password: str) -> None:
     end_links(user.sys_id)
 
 
-def change_password(user: SysUser, current: str, password: str, address: str) -> None:
-    """Set the password of a user who proves to know the current one. Raises `InputInvalid` and `RateLimited`."""
-    confirm_password(user, current, address)
-    require_good_password(password)
-    set_password(user, password)
-
-
 def confirm_password(user: SysUser, current: str, address: str, field: str = "current_password") -> None:
     """Require that a signed-in user knows their password. Raises `InputInvalid` with the field, and `RateLimited`."""
     guess = limiter.require_room_to_guess(address, user.user_name)
@@ -246,9 +240,12 @@ def confirm_password(user: SysUser, current: str, address: str, field: str = "cu
 
 
 def require_good_password(password: str) -> None:
-    """Raise `InputInvalid` for a password that is too short, or that has no UTF-8 form."""
-    if len(password) < SHORTEST_PASSWORD or not _is_encodable(password):
+    """Raise `InputInvalid` for a password that is too short, or that the table of users does not take."""
+    if len(password) < SHORTEST_PASSWORD:
         raise InputInvalid({"new_password": [f"Enter at least {SHORTEST_PASSWORD} characters."]})
+    if len(password) > LONGEST_PASSWORD or password == MASK or not is_storable(password):
+        sentence = f"Enter at most {LONGEST_PASSWORD} characters, without control characters, and not only asterisks."
+        raise InputInvalid({"new_password": [sentence]})
 
 
 def set_time_zone(user: SysUser, name: str | None) -> None:

@@ -24,7 +24,7 @@ from changegate.services.users.account_links import (
     read_link,
     take_link,
 )
-from changegate.services.users.accounts import caller_of, confirm_password, require_good_password, set_password
+from changegate.services.users.accounts import caller_of, confirm_password, require_good_password
 
 SEND = "users.send_forgotten"
 # Callers who ask again and again cannot fill a mailbox, nor end the link that the user has just received.
@@ -93,11 +93,17 @@ def set_password_by_link(token: str, password: str, repeated: str, address: str)
         raise InputInvalid({"repeated_password": ["The passwords differ."]})
     require_good_password(password)
     take_link(link)
-    set_password(user, password)
     # The user has read what was sent to this address, which may not be theirs any more.
-    if link.email and link.email == user.email:
-        _write(user, email_verified="true")
+    is_verified = link.email is not None and link.email == user.email
+    _write(user, user_password=password, **({"email_verified": "true"} if is_verified else {}))
     return user
+
+
+def change_password(user: SysUser, current: str, password: str, address: str) -> None:
+    """Set the password of a user who proves to know the current one. Raises `InputInvalid` and `RateLimited`."""
+    confirm_password(user, current, address)
+    require_good_password(password)
+    _write(user, user_password=password)
 
 
 def confirm_email(token: str, user_id: str, address: str) -> str:
