@@ -122,3 +122,34 @@ def test_users_end_their_other_sessions_and_no_one_elses(app: Flask, sign_in: Si
     assert elsewhere.open("/preferences").status_code == 200
     ann.send(page, form)
     assert (elsewhere.open("/preferences").status_code, ann.open("/preferences").status_code) == (302, 200)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "day", "minute"),
+    [
+        ("", "2026-07-01", "22:30"),
+        ("words", "01 Jul 2026", "22:30"),
+        ("dots", "01.07.2026", "22:30"),
+        ("day_first", "01/07/2026", "22:30"),
+        ("month_first", "07/01/2026", "10:30 PM"),
+    ],
+)
+def test_people_choose_how_times_are_shown(
+    sign_in: SignIn, make_change: MakeChange, chosen: str, day: str, minute: str
+) -> None:
+    ann = sign_in("ann", "itil")
+    sys_id = make_change(start_date="2026-07-01 22:30:00")
+    assert ann.send(ann.open("/preferences"), "preferences", {"date_format": chosen}).status_code == 302
+    assert f">{day} {minute}</time>" in ann.open("/change-requests?fields=number,start_date").text
+    second = minute.replace(":30", ":30:00")
+    assert f"{day} {second}" in ann.open(f"/change-requests/{sys_id}").text
+    # Inputs take what they show.
+    assert 'value="2026-07-01 22:30:00"' in ann.open(f"/change-requests/{sys_id}/edit").text
+
+
+def test_an_unknown_format_of_times_is_refused(sign_in: SignIn) -> None:
+    answer = sign_in("ann")
+    page = answer.open("/preferences")
+    refused = answer.send(page, "preferences", {"date_format": "%x", "name": "Ann Other"})
+    assert (refused.status_code, "Choose one of the formats." in refused.text) == (400, True)
+    assert "Ann Other" not in answer.open("/").text

@@ -28,7 +28,7 @@ from changegate.console.changes import views as change_views
 from changegate.console.dashboard import views as dashboard_views
 from changegate.console.guards import protect_forms
 from changegate.console.integrations import fragments, keys, record_tabs, setup_views, views
-from changegate.console.local_times import local, time_zone
+from changegate.console.local_times import format_moment, local, time_zone
 from changegate.console.navigator import list_groups
 from changegate.console.page_headers import add_page_headers
 from changegate.console.people import access, assignments, forgotten, invitations, links, panels, roles
@@ -90,6 +90,7 @@ def register(app: Flask) -> None:
     for area in AREAS:
         app.register_blueprint(area.bp)
     app.jinja_env.filters["local"] = local
+    app.jinja_env.filters["moment"] = format_moment
     app.jinja_env.globals["time_zone"] = time_zone
     EXTENSIONS.update({**panels.EXTENDED, PROVIDERS: identity_providers.PAGE})
     app.context_processor(lambda: {"navigator_groups": list_groups})

@@ -1,10 +1,25 @@
-"""Times on pages, in the time zone of the signed-in user, otherwise in UTC."""
+"""Times on pages, in the time zone and the format of the signed-in user, otherwise in UTC and as in ISO 8601."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
 
+from flask import g
 from flask_login import current_user
 
 from changegate.console.guards import caller
+from changegate.services.tables.values import INSTANT_FORMAT
+from changegate.services.users.preferences import find_preference
+
+# The name of the preference, and its values with the formats of a day, a minute, and a second. Inputs take ISO 8601.
+DATE_FORMAT, ISO = "date_format", ""
+DATE_FORMATS: Mapping[str, tuple[str, str, str]] = {
+    ISO: ("%Y-%m-%d", "%H:%M", "%H:%M:%S"),
+    "words": ("%d %b %Y", "%H:%M", "%H:%M:%S"),
+    "dots": ("%d.%m.%Y", "%H:%M", "%H:%M:%S"),
+    "day_first": ("%d/%m/%Y", "%H:%M", "%H:%M:%S"),
+    "month_first": ("%m/%d/%Y", "%I:%M %p", "%I:%M:%S %p"),
+}
+_EXAMPLE = datetime(2026, 12, 31, 17, 5, tzinfo=UTC)
 
 
 def time_zone() -> tzinfo:
@@ -16,6 +31,33 @@ def time_zone() -> tzinfo:
 def local(moment: datetime) -> datetime:
     """Return a time in that time zone."""
     return moment.astimezone(time_zone())
+
+
+def date_format_choices() -> Mapping[str, str]:
+    """Return an example of each format, by the value of the preference."""
+    return {name: _EXAMPLE.strftime(f"{day} {minute}") for name, (day, minute, _) in DATE_FORMATS.items()}
+
+
+def format_moment(moment: datetime | str, *, seconds: bool = False) -> str:
+    """Return a time in the format of the user; a text is a display value, and is unchanged if it is not a time."""
+    if isinstance(moment, str):
+        try:
+            at = datetime.strptime(moment, INSTANT_FORMAT)
+        except ValueError:
+            return moment
+    else:
+        at = local(moment)
+    day, minute, second = DATE_FORMATS[_date_format()]
+    return at.strftime(f"{day} {second if seconds else minute}")
+
+
+def _date_format() -> str:
+    """Return the preference of the signed-in user, read once for each request."""
+    if "date_format" not in g:
+        chosen = find_preference(caller().sys_id, DATE_FORMAT) if current_user.is_authenticated else None
+        g.date_format = chosen if chosen in DATE_FORMATS else ISO
+    found: str = g.date_format
+    return found
 
 
 def shown(moment: datetime) -> str:

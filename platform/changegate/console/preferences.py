@@ -8,6 +8,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from changegate.console.guards import caller, require_login
+from changegate.console.local_times import DATE_FORMAT, DATE_FORMATS, ISO, date_format_choices
 from changegate.console.records.record_form import FormField, RecordForm
 from changegate.console.records.saving import attempt
 from changegate.console.sign_in import is_current_session, renew_session
@@ -19,7 +20,9 @@ from changegate.models import SysUser
 from changegate.services.access.time_zones import time_zone_names
 from changegate.services.mail.outbox import mail_is_configured
 from changegate.services.tables.registry import get_table
+from changegate.services.tables.versions import VersionCheck
 from changegate.services.users.credentials import change_password, request_email
+from changegate.services.users.preferences import find_preference, set_preference
 from changegate.services.users.profile import FIELDS as PROFILE
 from changegate.services.users.profile import save_profile
 from changegate.services.users.sessions import end_session_of, list_sessions
@@ -39,7 +42,7 @@ def form_view() -> str:
 def save_view() -> ResponseReturnValue:
     """Save the name and the time zone of the signed-in user."""
     form = _sent_profile()
-    refusal = attempt(lambda: save_profile(caller(), form.values, condition=was_seen))
+    refusal = attempt(lambda: _save(form.values, condition=was_seen))
     if isinstance(refusal, VersionOutdated):
         refusal = InputInvalid({"form": ["Your profile has been changed since you opened the page. Save again."]})
     if isinstance(refusal, ChangegateError):
@@ -99,9 +102,17 @@ def edit_view() -> str:
     return _page(_sent_profile())
 
 
+def _save(values: Mapping[str, str], condition: VersionCheck) -> None:
+    """Save the profile and the format of dates."""
+    if values[DATE_FORMAT] not in DATE_FORMATS:
+        raise InputInvalid({DATE_FORMAT: ["Choose one of the formats."]})
+    save_profile(caller(), values, condition=condition)
+    set_preference(caller(), DATE_FORMAT, values[DATE_FORMAT])
+
+
 def _sent_profile() -> RecordForm:
     sent = current_request().form
-    return RecordForm(_profile_fields(), {name: sent.get(name, "").strip() for name in PROFILE})
+    return RecordForm(_profile_fields(), {name: sent.get(name, "").strip() for name in (*PROFILE, DATE_FORMAT)})
 
 
 def _profile_fields() -> list[FormField]:
@@ -116,6 +127,7 @@ def _page(
 ) -> str:
     """Return the page with its forms; `errors` are those of the forms for the password and the email."""
     stored = {name: getattr(current_user, name) or "" for name in PROFILE}
+    stored[DATE_FORMAT] = find_preference(current_user.sys_id, DATE_FORMAT) or ISO
     typed = dict.fromkeys(("current_password", "new_password", "repeated_password", "email_password"), "")
     typed["email"] = (current_user.email or "") if email is None else email
     return render_template(
@@ -123,6 +135,7 @@ def _page(
         form=profile or RecordForm(_profile_fields(), stored),
         other_form=SimpleNamespace(values=typed, errors=errors or {}, notices={}),
         names=time_zone_names().values(),
+        date_formats=date_format_choices(),
         sends_mail=mail_is_configured(),
         sessions=[(found, is_current_session(found)) for found in list_sessions(current_user.sys_id)],
     )
