@@ -42,6 +42,7 @@ RULED = [
     *("sttrm_state", "sttrm_state_transition", "sttrm_transition_condition"),
     *("risk_conditions", "std_change_record_producer", "std_change_proposal"),
     *("cmn_schedule_blackout", "cmn_schedule_maintenance", "cmn_schedule_span", "chg_freeze_override"),
+    *("oidc_provider_configuration", "oidc_claim_mapping"),
 ]
 READ_ALIKE = f"^GET {TABLE_PATH}(?!change_request)"
 # Together they have writable fields of every kind.

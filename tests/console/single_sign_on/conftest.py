@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from html import unescape
 from urllib.parse import parse_qs, urlsplit
@@ -20,11 +21,14 @@ from changegate.services.tables.writing.records import create_record, delete_rec
 from changegate.services.users.accounts import create_user, find_user
 from demo_idp import create_app
 from demo_idp.exchange import Changegate
-from tests.conftest import BASE_URL
+from tests.conftest import BASE_URL, Clock
 from tests.console.conftest import PASSWORD, ROOT
 from tests.console.visitor import Visitor
 from tests.demo_idp.servers import served
+from tests.support.postgres import either_app, prepared_postgres
+from tests.support.token_desk import allowed_loopback
 
+__all__ = ["allowed_loopback", "either_app", "prepared_postgres"]
 ALIAS = "demo"
 START, CALLBACK = f"/single-sign-on/{ALIAS}", f"/single-sign-on/{ALIAS}/callback"
 MARIA, TOM, NADIA, OMAR = "demo-10001", "demo-10002", "demo-10004", "demo-10005"
@@ -155,9 +159,9 @@ def settings(settings: dict[str, str]) -> dict[str, str]:
     return {**settings, "jwks_allow_loopback": "1"}
 
 
-@pytest.fixture
-def desk(app: Flask) -> Iterator[SignOnDesk]:
-    """An application whose provider is the demo identity provider, and maria, whose account there is linked."""
+@contextmanager
+def opened(app: Flask) -> Iterator[SignOnDesk]:
+    """Give an application the demo identity provider, and maria, whose account there is linked."""
 
     def make_idp(url: str) -> Flask:
         return create_app(base_url=url, changegate=Changegate(BASE_URL), now=app.config["CLOCK"])
@@ -167,6 +171,20 @@ def desk(app: Flask) -> Iterator[SignOnDesk]:
         made.provider = made.add_provider()
         made.records["maria"] = made.add_user("maria", "itil")
         made.link(made.records["maria"], MARIA)
+        yield made
+
+
+@pytest.fixture
+def desk(app: Flask) -> Iterator[SignOnDesk]:
+    with opened(app) as made:
+        yield made
+
+
+@pytest.fixture
+def either_sign_on_desk(allowed_loopback: None, either_app: Flask) -> Iterator[SignOnDesk]:
+    """Open a desk on SQLite, then one on PostgreSQL."""
+    either_app.config["CLOCK"] = Clock()
+    with opened(either_app) as made:
         yield made
 
 

@@ -2,8 +2,10 @@
 
 from sqlalchemy import select
 
+from changegate.console.single_sign_on import COOKIE
 from changegate.extensions import db
 from changegate.models import SysUserIdentity
+from changegate.services.single_sign_on.providers import PATH
 from tests.conftest import BASE_URL
 from tests.console.conftest import PASSWORD
 from tests.console.single_sign_on.conftest import (
@@ -156,6 +158,22 @@ def test_sessions_end_with_the_provider_and_with_the_link(desk: SignOnDesk, wind
     (identity,) = _identities(desk, NADIA)
     desk.delete("sys_user_identity", identity)
     assert window.name is None
+
+
+def test_people_sign_in_on_both_databases(either_sign_on_desk: SignOnDesk) -> None:
+    desk = either_sign_on_desk
+    desk.update("oidc_provider_configuration", desk.provider, create_users="true")
+    desk.map("engineers", role="itil")
+    window, thief = (Window(desk.app.test_client()) for _ in range(2))
+    address = window.begin()
+    cookie = window.client.get_cookie(COOKIE, path=PATH)
+    assert window.come_back(window.answer_of(address, NADIA)).status_code == 302
+    assert (window.name, desk.roles(desk.user("nadia.berg").sys_id)) == ("nadia.berg", {"itil"})
+    thief.client.set_cookie(COOKIE, cookie.value, path=PATH)
+    assert thief.come_back(thief.answer_of(address, NADIA)).status_code == 400
+    assert desk.last_event().reason == "sign_on_used"
+    desk.delete("oidc_provider_configuration", desk.provider)
+    assert (window.name, desk.roles(desk.user("nadia.berg").sys_id)) == (None, set())
 
 
 def test_a_provider_that_is_away_leaves_the_password(desk: SignOnDesk, window: Window) -> None:
