@@ -48,7 +48,7 @@ class FormField:
         if self.kind == "glide_date_time":
             return f"Time zone: {time_zone()}."
         if self.kind != "glide_list":
-            return ""
+            return self.entry.description or ""
         users, _ = table_of_users()
         return f"{'User IDs or names' if self.entry.reference == users.name else 'Names'}, separated by commas."
 

@@ -57,6 +57,11 @@ REMEDIES: Mapping[str, str] = {
         "The sender did not authenticate as the client. If it was your pipeline, compare its secret with the "
         "integration's, or give it a new one."
     ),
+    "sign_on_unlinked": "Link the account to a user: create a user identity with the issuer and this subject.",
+    "sign_on_name_taken": "If both are the same person, create a user identity for the existing user.",
+    "sign_on_ambiguous": "Keep one user identity with this issuer and subject.",
+    "sign_on_code_refused": "Compare client ID, client secret, and redirect URI with the registration at the provider.",
+    "sign_on_unavailable": "Press Test connection on the identity provider.",
     "password_wrong": "Compare the password that the user or their automation sends. Otherwise it is being guessed.",
     "user_unknown": "No user has the name. It is not stored, since it may be a password in the wrong field.",
     "credentials_missing": "The call had no login that is accepted here: send a bearer token or Basic.",

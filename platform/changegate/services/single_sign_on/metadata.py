@@ -1,5 +1,6 @@
 """The endpoints of identity providers, from the metadata of their issuers (OpenID Connect Discovery 1.0 §3)."""
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ from changegate.unproxied import current_application
 
 REMEMBERED_SECONDS, REMEMBERED = 600, 64
 CACHE = "sign_on_metadata"
+# Guards the caches of all applications of the process; never held during a fetch.
+_lock = threading.Lock()
 BASIC, POST, NONE = "client_secret_basic", "client_secret_post", "none"
 
 
@@ -36,13 +39,16 @@ def get_metadata(issuer: str, *, is_fresh: bool = False) -> Metadata:
     Raises `SignOnFailed` and, if the server supports it, `Postponed`.
     """
     cache = _cache()
-    if not is_fresh and (remembered := cache.get(issuer)) is not None:
+    with _lock:
+        remembered = None if is_fresh else cache.get(issuer)
+    if remembered is not None:
         return remembered
     try:
         found: Metadata = key_store().search(("sign-on metadata", issuer), lambda fetches: _read(fetches, issuer))
     except JwksFetchFailed as problem:
         raise SignOnFailed("sign_on_unavailable", problem.message) from None
-    cache[issuer] = found
+    with _lock:
+        cache[issuer] = found
     return found
 
 
@@ -72,7 +78,6 @@ def _url(document: Mapping[str, object], name: str, fetches: Fetches) -> str:
 
 
 def _cache() -> TTLCache[str, Metadata]:
-    # Read and replaced as a whole by each thread: two threads at worst store the same metadata.
     cache: TTLCache[str, Metadata] = current_application().extensions.setdefault(
         CACHE, TTLCache(REMEMBERED, REMEMBERED_SECONDS)
     )
