@@ -9,7 +9,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test coverage run bench mutate lint fix migration
+.PHONY: help demo check test coverage run bench failover mutate lint fix migration
 
 help:  ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
@@ -38,6 +38,9 @@ coverage: $(READY)  ## Run every test under coverage, which takes half as long a
 
 bench: $(READY)  ## Measure the product against its floors
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+failover: $(READY)  ## Let real engines fail under load: PostgreSQL under Patroni, HAProxy, PgBouncer, Valkey
+	@tests/failover/run $(ARGS)
 
 mutate: $(READY)  ## Mutate the rules of assertions, access, moves, and approvals; list the changes that no test notices
 	@rm -rf build/mutate && mkdir -p build/mutate
