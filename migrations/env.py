@@ -1,14 +1,24 @@
-"""How Alembic reaches the database: through the application, in one transaction, one node at a time."""
+"""How Alembic reaches the database: through the application, one node at a time.
+
+On PostgreSQL, each migration is a transaction, so that one that has to wait for a table gives up its locks and is tried
+again, and so that indexes can be built beside writers. A second connection holds the lock against other nodes.
+"""
+
+from contextlib import contextmanager
 
 import sqlalchemy as sa
 from alembic import context
 from flask import current_app
 
 from changegate.database import Base
+from changegate.database.schema import find_oldest, note_oldest
 from changegate.extensions import db
 from changegate.models.base import UTCDateTime
 
 UPGRADE_LOCK = 0x6368676174  # any number that no other advisory lock uses
+# Every statement that needs a table waits behind a migration that waits for it, so it must not wait for long.
+LIMITS = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '{lock_seconds}s'"
+LOCK_SECONDS = 3
 
 
 def render_item(type_, obj, _autogen_context):
@@ -16,30 +26,52 @@ def render_item(type_, obj, _autogen_context):
     return "sa.DateTime(timezone=True)" if type_ == "type" and isinstance(obj, UTCDateTime) else False
 
 
+@contextmanager
+def alone(engine):
+    """Wait until no other node migrates, and hold that lock on a connection of its own."""
+    with engine.begin() as connection:
+        connection.exec_driver_sql(LIMITS.format(lock_seconds=0))
+        # Without parameters: a portal of the extended protocol would keep its snapshot, and an index that is built
+        # concurrently waits for older snapshots.
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({UPGRADE_LOCK})")
+        yield
+
+
+def limit_locks(connection):
+    # By the driver: a statement of SQLAlchemy would begin another transaction.
+    if not connection.connection.dbapi_connection.autocommit:
+        connection.connection.dbapi_connection.execute(LIMITS.format(lock_seconds=LOCK_SECONDS))
+
+
+def migrate(connection, **options):
+    context.configure(
+        connection=connection,
+        target_metadata=Base.metadata,
+        render_item=render_item,
+        transactional_ddl=True,
+        **options,
+        **current_app.extensions["migrate"].configure_args,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+    with connection.begin() if not connection.in_transaction() else connection.begin_nested():
+        note_oldest(connection, find_oldest(context.script, context.get_context().get_current_revision()))
+    connection.commit()
+
+
 def run():
-    options = current_app.extensions["migrate"].configure_args
-    is_sqlite = db.engine.dialect.name == "sqlite"
-    # Elsewhere the engine commits each statement that is no write; here the lock is to be held until the end.
-    engine = db.engine if is_sqlite else db.engine.execution_options(isolation_level="READ COMMITTED")
-    with engine.connect() as connection:
-        if is_sqlite:
+    if db.engine.dialect.name == "sqlite":
+        with db.engine.connect() as connection:
             # Rebuilding a table drops it; with foreign keys on, that would empty the tables that refer to it.
             connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
-        context.configure(
-            connection=connection,
-            target_metadata=Base.metadata,
-            render_item=render_item,
-            transactional_ddl=True,
-            **options,
-        )
-        with context.begin_transaction():
-            if not is_sqlite:
-                connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
-                connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": UPGRADE_LOCK})
-            context.run_migrations()
-        connection.commit()
-        if is_sqlite:
+            migrate(connection)
             connection.exec_driver_sql("PRAGMA foreign_keys = ON")
+        return
+    # Elsewhere the engine commits each statement that is no write; here each migration is a transaction.
+    engine = db.engine.execution_options(isolation_level="READ COMMITTED")
+    with alone(engine), engine.connect() as connection:
+        sa.event.listen(connection, "begin", limit_locks)
+        migrate(connection, transaction_per_migration=True)
 
 
 run()

@@ -19,6 +19,7 @@ from sqlalchemy.schema import CreateIndex
 from changegate import create_app
 from changegate.cli.prepare import prepare_instance
 from changegate.database import Base
+from changegate.database.schema import Schema, find_schema, newest_migration
 from changegate.extensions import db
 from changegate.services.process.numbering import next_number
 from tests.conftest import ADMIN_PASSWORD
@@ -268,3 +269,70 @@ def test_preparing_again_changes_nothing(either_app: Flask) -> None:
 def test_numbers_start_where_they_should_after_migrating(either_app: Flask) -> None:
     with either_app.app_context():
         assert next_number("change_request", "CHG") == "CHG0030001"
+
+
+# The first migration that notes what it breaks; before it, no version could use a newer schema.
+FIRST_NOTED = "0046"
+BEFORE = VERSIONS[int(FIRST_NOTED) - 2].name[:4]
+# What a version before the migration might still use, or not fill. New columns without a value need a default.
+CONTRACTIONS = re.compile(
+    r"op\.(?:drop_column|drop_table|rename_table|alter_column)\("
+    r"|nullable=False(?!.*server_default)|DROP (?:TABLE|COLUMN)"
+)
+
+
+def upgrade_of(path: Path) -> str:
+    """Return the part of a migration that upgrades, without the tables that it creates."""
+    body = path.read_text().partition("def upgrade()")[2].partition("def downgrade()")[0]
+    return re.sub(r"op\.create_table\(.*?\n    \)\n", "", body, flags=re.DOTALL)
+
+
+def test_a_migration_that_breaks_older_versions_says_so() -> None:
+    """Nodes of the version before serve on during an upgrade; see `changegate.database.schema`."""
+    later = [path for path in VERSIONS if path.name[:4] > FIRST_NOTED]
+    breaking = {path.name for path in later if CONTRACTIONS.search(upgrade_of(path))}
+    noted = {path.name for path in later if "breaks_older_versions = True" in path.read_text()}
+    assert breaking <= noted
+
+
+def test_an_index_of_an_existing_table_is_built_beside_its_writers() -> None:
+    for path in VERSIONS:
+        if path.name[:4] > FIRST_NOTED:
+            created = set(re.findall(r"op\.create_table\(\s*(\w+|\"\w+\")", path.read_text()))
+            indexed = set(re.findall(r"op\.create_index\([^,]+,\s*(\w+|\"\w+\")", upgrade_of(path)))
+            assert indexed <= created, f"{path.name}: use create_index_online of changegate.database.schema"
+
+
+@on_both_databases
+def test_the_oldest_version_that_can_use_the_schema_is_noted(blank: Flask) -> None:
+    flask_migrate.upgrade(revision=BEFORE)
+    with db.engine.connect() as connection:
+        assert find_schema(connection) == (BEFORE, "")
+    flask_migrate.upgrade()
+    with db.engine.connect() as connection:
+        found = find_schema(connection)
+    assert found.revision == newest_migration(blank.extensions["migrate"].directory) == VERSIONS[-1].name[:4]
+    assert FIRST_NOTED <= found.oldest <= found.revision
+    assert found.find_obstacle(found.revision) is None
+
+
+@pytest.mark.parametrize(
+    ("schema", "own", "is_usable"),
+    [
+        (Schema("0050", "0047"), "0050", True),
+        (Schema("0050", "0047"), "0047", True),
+        (Schema("0050", "0047"), "0046", False),
+        (Schema("0050", "0047"), "0051", False),
+        (Schema("", ""), "0050", False),
+    ],
+)
+def test_a_node_uses_schemas_that_are_new_enough_and_not_too_new(schema: Schema, own: str, is_usable: bool) -> None:
+    assert (schema.find_obstacle(own) is None) == is_usable
+
+
+def test_an_instance_that_is_not_migrated_is_not_ready(blank: Flask) -> None:
+    assert blank.test_client().get("/readyz").status_code == 503
+    flask_migrate.upgrade(revision=BEFORE)
+    assert blank.test_client().get("/readyz").status_code == 503
+    flask_migrate.upgrade()
+    assert blank.test_client().get("/readyz").get_json()["status"] == "ready"

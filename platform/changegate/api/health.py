@@ -1,14 +1,14 @@
 """Health checks: liveness and readiness."""
 
 from flask import Blueprint, Response
-from sqlalchemy import select
+from sqlalchemy.exc import ProgrammingError
 
 from changegate.api.auth import allow_anyone
 from changegate.api.envelopes import json_response, refusal
 from changegate.database import connection
-from changegate.models import SysUser
+from changegate.database.schema import Schema, newest_migration, read_schema
 from changegate.services.jobs.overview import status_of_jobs
-from changegate.unproxied import current_request
+from changegate.unproxied import current_application, current_request
 
 # In the environment of a request: why the server is not ready.
 UNREADY = "changegate.unready"
@@ -24,11 +24,18 @@ def health_view() -> Response:
 
 @bp.get("/readyz")
 def ready_view() -> Response:
-    """Answer 200 if the database is available and migrated, with the status of jobs, which requests do not need.
+    """Answer 200 if this node can use the database, with its schema and the status of jobs, which requests do not need.
 
     Answer 503 otherwise, or if the server has found a reason why this node must get no more requests.
     """
     if reason := current_request().environ.get(UNREADY):
         raise refusal(503, "Service unavailable", reason)
-    connection().execute(select(SysUser.sys_id).limit(1))
-    return json_response({"status": "ready", "jobs": status_of_jobs()})
+    own = newest_migration(current_application().extensions["migrate"].directory)
+    try:
+        schema = read_schema(connection())
+    except ProgrammingError:
+        schema = Schema("", "")
+    if obstacle := schema.find_obstacle(own):
+        raise refusal(503, "Service unavailable", obstacle)
+    range_ = {"database": schema.revision, "oldest": schema.oldest, "node": own}
+    return json_response({"status": "ready", "jobs": status_of_jobs(), "schema": range_})

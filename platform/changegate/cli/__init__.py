@@ -7,6 +7,7 @@ from typing import Never
 import click
 from sqlalchemy.exc import SQLAlchemyError
 
+from changegate.cli.cluster import cluster
 from changegate.cli.demo import demo
 from changegate.cli.findings import findings
 from changegate.cli.history import history
@@ -35,6 +36,7 @@ for command in (
     prepare,
     serve,
     worker,
+    cluster,
     job,
     mail,
     purge,

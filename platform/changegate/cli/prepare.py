@@ -2,18 +2,22 @@
 
 import fcntl
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from shlex import quote
 
 import click
 import flask_migrate
 from flask import Flask
+from sqlalchemy.exc import OperationalError
 
-from changegate.cli.instance import working_on
+from changegate.cli.instance import require_known_schema, working_on
 from changegate.config import default_instance_path
 from changegate.database import commit
+from changegate.database.schema import newest_migration
 from changegate.extensions import settings
 from changegate.factory import create_app
 from changegate.instance_files import list_exposed, open_private
@@ -21,6 +25,9 @@ from changegate.seed import ADMIN_USER_NAME, seed_first_start
 
 # The maximum number of exposed files to list; the remedy is the same for all.
 MOST_SHOWN = 5
+LOCK_NOT_AVAILABLE = "55P03"
+MOST_UPGRADE_ATTEMPTS = 30
+SECONDS_BETWEEN_UPGRADES = 2.0
 
 
 @click.command()
@@ -36,13 +43,32 @@ def prepare_instance(app: Flask) -> str | None:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     # `working_on` closes all connections: the workers are forked from this process, and must not share them.
     with working_on(app), _one_at_a_time(Path(app.instance_path)):
-        flask_migrate.upgrade()
+        _migrate(app)
         password = seed_first_start(settings().admin_password)
         commit()
     _report_exposed(Path(app.instance_path))
     if password:
         click.echo(f"The administrator is {ADMIN_USER_NAME}, the password {password} (shown only once).")
     return password
+
+
+def _migrate(app: Flask) -> None:
+    """Migrate the database, unless a newer version has done so, whose schema this one can use."""
+    own = newest_migration(app.extensions["migrate"].directory)
+    schema = require_known_schema(app)
+    if schema.revision > own:
+        click.echo(f"The database has schema {schema.revision} of a newer version, which this one ({own}) can use.")
+        return
+    for attempt in count(1):
+        try:
+            flask_migrate.upgrade()
+            return
+        except OperationalError as problem:
+            # Other statements wait behind a migration that waits for a table, so it gives up early and tries again.
+            if getattr(problem.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE or attempt == MOST_UPGRADE_ATTEMPTS:
+                raise
+            click.echo("Another transaction uses a table that has to be changed. Trying again.", err=True)
+            time.sleep(SECONDS_BETWEEN_UPGRADES)
 
 
 def _report_exposed(folder: Path) -> None:

@@ -15,8 +15,9 @@ from granian.constants import Interfaces, Loops, RuntimeModes
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
-from changegate.cli.instance import marked_as_served
+from changegate.cli.instance import marked_as_served, working_on
 from changegate.cli.prepare import prepare_instance
+from changegate.cli.shared_settings import require_same_settings
 from changegate.cli.tls import ensure_certificate
 from changegate.config import MOST_THREADS, Settings, default_instance_path, load_settings
 from changegate.database.request_time import MAX_EXECUTION_TIME
@@ -67,9 +68,11 @@ OBJECTS_BETWEEN_COLLECTIONS = 10_000
 def serve(host: str, port: int, workers: int, threads: int, pins_workers: bool, runs_jobs: bool, tls: bool) -> None:
     """Prepare the instance and serve it until interrupted."""
     require_free_port(host, port)
-    _name_base_url(f"{'https' if tls else 'http'}://{_in_url(host)}:{port}")
+    is_base_url_set = _name_base_url(f"{'https' if tls else 'http'}://{_in_url(host)}:{port}")
     app = create_app(instance_path=default_instance_path())
     prepare_instance(app)
+    with working_on(app):
+        require_same_settings(is_base_url_set=is_base_url_set)
     click.echo(f"Changegate serves {app.config['SETTINGS'].base_url}")
     tls_folder = Path(app.instance_path) / "tls" if tls else None
     with marked_as_served(Path(app.instance_path)):
@@ -77,12 +80,13 @@ def serve(host: str, port: int, workers: int, threads: int, pins_workers: bool, 
         run_server(host, port, workers, tls_folder, app.config["SETTINGS"].drain_time, load)
 
 
-def _name_base_url(url: str) -> None:
-    """Set the base URL to the address of the server unless one is configured."""
+def _name_base_url(url: str) -> bool:
+    """Set the base URL to the address of the server unless one is configured; return whether one is."""
     is_configured = load_settings(default_instance_path()).base_url != Settings.base_url
     if not is_configured and not os.environ.get(BASE_URL_VARIABLE):
         # In the environment, so that the workers inherit it.
         os.environ[BASE_URL_VARIABLE] = url
+    return is_configured
 
 
 def require_free_port(host: str, port: int) -> None:

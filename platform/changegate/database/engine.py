@@ -19,6 +19,8 @@ from changegate.database.postgres import DirectConnection
 from changegate.database.request_time import MAX_EXECUTION_TIME
 
 LAST_USED = "last_used"
+# The execution option of statements that a transaction cannot contain.
+IS_ONLINE = "is_online"
 CHECKPOINT_PAGES = 8000  # 32 MB of write-ahead log
 
 
@@ -99,7 +101,7 @@ def _begin_before_write(
 ) -> None:
     if isinstance(cursor.connection, QueuedConnection):
         cursor.connection.look_during(statement)
-    if context is None:
+    if context is None or context.execution_options.get(IS_ONLINE):
         return
     # A SELECT … FOR UPDATE locks rows only until the end of its transaction, so it needs one too.
     is_write = context.isinsert or context.isupdate or context.isdelete or context.isddl

@@ -24,7 +24,7 @@ from changegate.models.cmn_schedule import (
 from changegate.models.conflict import ChgMgtWorker, Conflict
 from changegate.models.idempotency_key import IdempotencyKey
 from changegate.models.integration_draft import IntegrationDraft
-from changegate.models.job import Job
+from changegate.models.job import ClusterValue, Job
 from changegate.models.jwks_cache import JwksCache
 from changegate.models.jwt_verifier_map import JwtVerifierMap
 from changegate.models.messages import Notification, SysEmail
@@ -85,6 +85,7 @@ __all__ = [
     "ChgModel",
     "ChgPolicyApproval",
     "ChgProcessVersion",
+    "ClusterValue",
     "CmdbCi",
     "CmdbRelCi",
     "CmnSchedule",

@@ -1,4 +1,4 @@
-"""Jobs: work that a worker runs later, at least once."""
+"""What nodes share besides records: jobs, which a worker runs later, at least once, and values of the cluster."""
 
 from datetime import datetime
 from typing import Any
@@ -31,3 +31,12 @@ class Job(Base):
     attempts: Mapped[int] = integer("Attempts")
     last_error: Mapped[str | None] = string("Last error", MAX_LAST_ERROR)
     failed_at: Mapped[datetime | None] = instant("Failed")
+
+
+class ClusterValue(Base):
+    """A value that all nodes share, such as the fingerprint of a setting that must be the same everywhere."""
+
+    __tablename__ = "cluster_value"
+
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    value: Mapped[str] = mapped_column(String(255))

@@ -50,7 +50,9 @@ def status(app: Flask) -> str:
     answer = app.test_client().get("/readyz")
     with app.app_context():
         expected = status_of_jobs()
-    assert (answer.status_code, answer.json) == (200, {"status": "ready", "jobs": expected})
+    assert answer.status_code == 200
+    assert answer.json["status"] == "ready"
+    assert answer.json["jobs"] == expected
     return expected
 
 
