@@ -43,7 +43,8 @@ MOST_THREADS = 256
 # A job that sends mail must end within its lease.
 LONGEST_SMTP_TIMEOUT = 30
 SMTP_PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
-MAIL_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*")
+_ATOM, _LABEL = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]{1,64}", r"[A-Za-z0-9-]{1,63}"
+MAIL_ADDRESS = re.compile(rf"{_ATOM}(?:\.{_ATOM})*@{_LABEL}(?:\.{_LABEL})*")
 # The longest time that an expired key set is used while its provider is unavailable.
 LONGEST_STALE = timedelta(days=1)
 # Pages and findings describe the last 30 days. No token or assertion lives for 15 days: tokens are found by the rows of

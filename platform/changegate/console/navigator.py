@@ -108,6 +108,7 @@ GROUPS = (
             _list_of("sys_user", "Users", "person"),
             _list_of("sys_user_group", "Groups", "people"),
             Module("Roles", "roles.list_view", "key"),
+            _list_of("sys_email", "Outgoing mail", "list"),
             _list_of("oidc_provider_configuration", "Single sign-on", "lock"),
         ),
     ),

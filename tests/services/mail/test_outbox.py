@@ -92,7 +92,9 @@ def test_without_a_mail_server_nothing_is_queued(either_app: Flask) -> None:
     assert run(either_app) == IDLE_INTERVAL
 
 
-@pytest.mark.parametrize("address", ["ann", "a@x.com, b@y.com", "a@x.com\nBcc: b@y.com", "ännä@example.com", ""])
+@pytest.mark.parametrize(
+    "address", ["ann", "a..b@x.com", "a@x.com, b@y.com", "a@x.com\nBcc: b@y.com", "ännä@example.com", ""]
+)
 def test_an_invalid_address_is_shown_and_never_sent_to(mailing: Flask, server: MailServer, address: str) -> None:
     assert not queue(mailing, address=address, secret=True)
     run_due_jobs(mailing)
@@ -211,6 +213,31 @@ def test_a_silent_server_is_cut_off(mailing: Flask, server: MailServer) -> None:
     queue(mailing)
     run(mailing)
     assert [row.state for row in rows(mailing)] == ["uncertain"]
+
+
+def test_a_run_that_was_paused_neither_repeats_a_mail_nor_is_contradicted(mailing: Flask, server: MailServer) -> None:
+    queue(mailing)
+    queue(mailing, subject="Second")
+    states = []
+
+    def run_another(_connection: object) -> None:
+        # Another worker begins while the first one waits for the reply, after its lease.
+        server.before_reply = None
+        run(mailing)
+        states.extend(row.state for row in rows(mailing))
+
+    server.before_reply = run_another
+    run(mailing)
+    assert states == ["uncertain", "sent"]
+    # The first one knows that its mail was accepted.
+    assert [row.state for row in rows(mailing)] == ["sent", "sent"]
+    assert sorted(mail["Subject"] for mail in server.mails) == ["Hello", "Second"]
+
+
+def test_unprintable_characters_do_not_hold_up_a_mail(mailing: Flask, server: MailServer) -> None:
+    queue(mailing, subject="\x1b[2J\0", text="\x1b")
+    run(mailing)
+    assert [mail["Subject"] for mail in server.mails] == ["\N{REPLACEMENT CHARACTER}[2J\N{REPLACEMENT CHARACTER}"]
 
 
 def test_old_mail_is_deleted(mailing: Flask, server: MailServer) -> None:

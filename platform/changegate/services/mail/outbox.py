@@ -9,6 +9,7 @@ from changegate.extensions import database_now, settings
 from changegate.models import SysEmail
 from changegate.models.base import new_ordered_sys_id, utc_now
 from changegate.models.messages import MAIL_FAILED, MAIL_READY, MAIL_STATES, MAIL_UNCERTAIN, MAX_SUBJECT
+from changegate.printable import printable
 from changegate.sealed import seal
 
 SEALED_BODY = "body of mail"
@@ -49,7 +50,7 @@ def queue_mail(
         "sys_mod_count": 0,
         "recipients": address,
         # A line break in a subject would begin another header.
-        "subject": " ".join(subject.split())[:MAX_SUBJECT],
+        "subject": printable(" ".join(subject.split()), MAX_SUBJECT),
         "body_text": None if secret else text,
         "sealed_body": seal(text, purpose=SEALED_BODY) if secret and is_valid else None,
         "state": MAIL_READY if is_valid else MAIL_FAILED,

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import insert, select
@@ -34,28 +35,28 @@ _NOTIFICATIONS = Notification.__table__
 SETTINGS_PATH = "/preferences/notifications"
 
 
+@dataclass(frozen=True, slots=True)
+class Addressee:
+    """A user who is told of an event, the kind that each channel is chosen for, and the title of the record."""
+
+    user: SysUser
+    channels: Mapping[str, str]
+    title: str
+
+
 @handles(DELIVER)
 def deliver(payload: Mapping[str, Any]) -> None:
     """Tell the people of an event who may read its record, on the channels that they have chosen."""
     event = _current(payload)
     if event is None:
         return
-    people = _find_people(event)
-    chosen = channels_by_user(people.keys())
     author = connection().execute(select(SysUser.name).where(SysUser.sys_id == event["author"])).scalar()
-    for user in db.session.execute(_who_can_be_told(people)).scalars():
-        kinds = people[user.sys_id]
-        channels = {
-            channel: kind for kind in sorted(kinds) for channel in chosen[user.sys_id].get(kind, KINDS[kind].channels)
-        }
-        reader = caller_of(user)
-        title = title_of(reader, event["table"], event["record"]) if channels else None
-        if title is None or is_internal_for(reader, event):
-            continue
-        if CONSOLE in channels:
-            _store(user, event, author)
-        if MAIL in channels and user.email:
-            _queue(user, event, author, title, KINDS[channels[MAIL]].reason)
+    # First everything is read: a write holds SQLite's only write lock, and a group has many members.
+    for addressee in [*_list_addressees(event)]:
+        if CONSOLE in addressee.channels:
+            _store(addressee, event, author)
+        if MAIL in addressee.channels and addressee.user.email:
+            _queue(addressee, event, author)
 
 
 @handles(MISSING_JOB)
@@ -115,13 +116,25 @@ def _users(how: str, who: str) -> Iterator[str]:
         yield from connection().execute(select(SysUser.sys_id).where(has_role(who))).scalars()
 
 
-def _who_can_be_told(people: Mapping[str, Any]) -> Any:
+def _list_addressees(event: Mapping[str, Any]) -> Iterator[Addressee]:
+    """Yield the users who can sign in, have chosen a channel, and may read the record."""
+    people = _find_people(event)
+    chosen = channels_by_user(people.keys())
     # Accounts that use only web services do not sign in to the console.
     is_person = (SysUser.active, ~SysUser.locked_out, ~SysUser.web_service_access_only)
-    return select(SysUser).where(SysUser.sys_id.in_(people), *is_person).order_by(SysUser.sys_id)
+    users = select(SysUser).where(SysUser.sys_id.in_(people), *is_person).order_by(SysUser.sys_id)
+    for user in db.session.execute(users).scalars():
+        of_user = chosen[user.sys_id]
+        kinds = sorted(people[user.sys_id])
+        channels = {channel: kind for kind in kinds for channel in of_user.get(kind, KINDS[kind].channels)}
+        reader = caller_of(user)
+        title = title_of(reader, event["table"], event["record"]) if channels else None
+        if title is not None and not is_internal_for(reader, event):
+            yield Addressee(user, channels, title)
 
 
-def _store(user: SysUser, event: Mapping[str, Any], author: str | None) -> None:
+def _store(addressee: Addressee, event: Mapping[str, Any], author: str | None) -> None:
+    user = addressee.user
     of_key = (_NOTIFICATIONS.c.notification_key == event["key"], _NOTIFICATIONS.c["user"] == user.sys_id)
     if event["key"] and connection().execute(select(_NOTIFICATIONS.c.sys_id).where(*of_key)).first():
         return
@@ -139,7 +152,8 @@ def _store(user: SysUser, event: Mapping[str, Any], author: str | None) -> None:
     connection().execute(insert(_NOTIFICATIONS).values(values))
 
 
-def _queue(user: SysUser, event: Mapping[str, Any], author: str | None, title: str, reason: str) -> None:
+def _queue(addressee: Addressee, event: Mapping[str, Any], author: str | None) -> None:
+    user, title, reason = addressee.user, addressee.title, KINDS[addressee.channels[MAIL]].reason
     base, table, sys_id = settings().base_url, event["table"], event["record"]
     sentence = SENTENCES[event["event"]]
     parts = [f"{sentence}: {title}", event["detail"], event["text"], author and f"By {author}"]
