@@ -87,6 +87,7 @@ class Settings:
     negation_includes_empty: bool = False
     refuse_unknown_fields: bool = False
     change_api_list_meta: bool = False
+    blank_requests: bool = False
     attachment_max_bytes: int = 100 * 1024 * 1024
     cors_origins: tuple[str, ...] = ()
     password_grant_enabled: bool = False
@@ -262,6 +263,7 @@ PARSERS: Mapping[str, Callable[[str], object]] = {
     "trusted_proxies": _count,
     "open_bodies_per_address": _positive,
     "choice_allow_non_existing_value": _flag,
+    "blank_requests": _flag,
     "invalid_query_returns_no_rows": _flag,
     "negation_includes_empty": _flag,
     "refuse_unknown_fields": _flag,

@@ -86,6 +86,7 @@ def add_examples(app: Flask) -> Examples:
                 "change_requests.sys_id": change,
                 "change_files.sys_id": change,
                 "approvals.sys_id": _approval_of(people["manager"]),
+                "template_id": _offer(people["requester"]),
                 "delegations.sys_id": _delegate(people["manager"], people["engineer"]),
                 "attachment_id": _attach(change, "plan.png"),
                 "auth_scopes.sys_id": str(db.session.execute(scopes).scalars().first()),
@@ -144,6 +145,14 @@ def _add_change(people: Mapping[str, str]) -> str:
         update_record(get_table("change_request"), ROOT, change, sent)
     _create("sysapproval_approver", sysapproval=change, approver=people["approver"], state="requested")
     return change
+
+
+def _offer(user: str) -> str:
+    """Add a template that is offered to a group of a user."""
+    group = _create("sys_user_group", name=LONG_WORD)
+    _create("sys_user_grmember", user=user, group=group)
+    content = "category=Software^implementation_plan=Restart it^EQ"
+    return _create("std_change_record_producer", name=LONG_WORD, template=content, offered_to=group)
 
 
 def _delegate(user: str, delegate: str) -> str:

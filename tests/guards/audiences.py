@@ -195,6 +195,10 @@ AUDIENCES = (
         "GET /change-requests/new": Audience.PEOPLE,
         "GET /approvals/<sys_id>": Audience.PEOPLE,
         "POST /approvals/<sys_id>/answer": Audience.PEOPLE,
+        "GET /request-a-change": Audience.PEOPLE,
+        "GET /request-a-change/<template_id>": Audience.PEOPLE,
+        "POST /request-a-change/<template_id>": Audience.PEOPLE,
+        "POST /request-a-change/<template_id>/edit": Audience.PEOPLE,
         "GET /delegations": Audience.PEOPLE,
         "GET /delegations/new": Audience.PEOPLE,
         "POST /delegations/new": Audience.PEOPLE,
@@ -285,6 +289,7 @@ IMPLIED_METHODS = {"HEAD", "OPTIONS"}
 EXAMPLES = {
     "table_name": "change_request",
     "sys_id": "0" * 32,
+    "template_id": "0" * 32,
     "task_sys_id": "0" * 32,
     "assigned": "sys_user_grmember",
     "assignment_id": "0" * 32,

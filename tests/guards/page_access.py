@@ -51,6 +51,11 @@ PAGES: Mapping[str, frozenset[str]] = {
     # The manager's approval of the change; administrators answer for others.
     "GET /approvals/<sys_id>": OF_THE_CHANGE,
     "POST /approvals/<sys_id>/answer": MANAGERS,
+    "GET /request-a-change": EVERYONE,
+    # The template of the examples is offered to the requester.
+    "GET /request-a-change/<template_id>": WRITERS | {"requester"},
+    "POST /request-a-change/<template_id>": WRITERS | {"requester"},
+    "POST /request-a-change/<template_id>/edit": WRITERS | {"requester"},
     "GET /delegations": EVERYONE,
     "GET /delegations/new": EVERYONE,
     "POST /delegations/new": EVERYONE,
@@ -164,6 +169,7 @@ SENT: Mapping[str, Mapping[str, str | Callable[[], Any]]] = {
     "POST /change-requests/<sys_id>/comment": {"journal": "comments", "text": "When?"},
     "POST /preferences/single-sign-on": {"provider": "demo", "current_password": "wrong"},
     "POST /change-requests/<sys_id>/files": {"file": lambda: (BytesIO(PNG), "picture.png")},
+    "POST /request-a-change/<template_id>": {"short_description": "Restart it"},
     "POST /delegations/new": {"delegate": "admin", "starts": "2040-01-01 00:00:00", "ends": "2040-02-01 00:00:00"},
     "POST /people/<sys_id>/step": {"step": "unlock", "version": "0-"},
     "POST /assignments/<table_name>/<sys_id>/<assigned>": {"group": "Database"},

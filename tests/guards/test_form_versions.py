@@ -33,6 +33,8 @@ WITHOUT_VERSION = {
     "calendar.revoke_feed_view": REVOCATION,
     "change_files.delete_view": "A file has no versions.",
     "change_files.upload_view": NEW,
+    "change_offers.create_view": NEW,
+    "change_offers.edit_view": NOT_SAVED,
     "change_requests.as_sent_view": NOT_SAVED,
     "change_requests.comment_view": "A comment is added to whatever the change is.",
     "change_requests.create_view": NEW,

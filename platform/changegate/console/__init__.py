@@ -23,7 +23,7 @@ from changegate.console import (
 from changegate.console.approvals import delegations, my_approvals
 from changegate.console.approvals import views as approval_views
 from changegate.console.calendar import views as calendar_views
-from changegate.console.changes import files
+from changegate.console.changes import files, requests
 from changegate.console.changes import views as change_views
 from changegate.console.dashboard import views as dashboard_views
 from changegate.console.guards import protect_forms
@@ -54,6 +54,7 @@ AREAS = (
     security_findings,
     change_views,
     files,
+    requests,
     approval_views,
     my_approvals,
     delegations,

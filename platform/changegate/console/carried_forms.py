@@ -58,6 +58,8 @@ FORMS: Mapping[str, str] = MappingProxyType(
         "change_requests.update_view": "change_requests.as_sent_view",
         "change_requests.plan_view": "change_requests.as_sent_view",
         "change_requests.as_sent_view": "change_requests.as_sent_view",
+        "change_offers.create_view": "change_offers.edit_view",
+        "change_offers.edit_view": "change_offers.edit_view",
         "delegations.create_view": "delegations.edit_new_view",
         "delegations.edit_new_view": "delegations.edit_new_view",
         "record_pages.create_view": "record_pages.edit_new_view",

@@ -29,14 +29,14 @@ PAGE = "console/error.html"
 NOT_FOUND = "The page or record does not exist, or you do not have access to it."
 
 
-def render_error(error: ChangegateError) -> Response:
-    """Return the page of an error: its status, one sentence, what to do, and a link."""
+def render_error(error: ChangegateError, *, not_found: str = NOT_FOUND) -> Response:
+    """Return the page of an error: its status, one sentence (`not_found` of a 404), what to do, and a link."""
     sent = current_request()
     title, advice = PAGES.get(error.status, PAGES[500 if error.status >= 500 else 400])
     facts = {
         "status": error.status,
         "title": title,
-        "sentence": NOT_FOUND if error.status == 404 else error.detail or error.message,
+        "sentence": not_found if error.status == 404 else error.detail or error.message,
         "advice": advice,
         "again": local_path(sent.full_path.rstrip("?")) if sent.method == "GET" and error.status in PASSING else None,
     }

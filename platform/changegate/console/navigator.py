@@ -73,6 +73,7 @@ GROUPS = (
         "Change",
         (
             Module("Change requests", "change_requests.list_view", "change", ("change_files",)),
+            Module("Request a change", "change_offers.list_view", "plus"),
             Module("Dashboard", "dashboard.page_view", "chart"),
             Module("Calendar", "calendar.month_view", "calendar"),
             Module("My approvals", MY_APPROVALS, "check", ("approvals",)),

@@ -58,6 +58,9 @@ class StdChangeRecordProducer(Record, Base):
     mandatory_fields: Mapped[str | None] = text("Mandatory fields", 1000)
     read_only_fields: Mapped[str | None] = text("Read-only fields", 1000)
     integrations: Mapped[str | None] = glide_list("Integrations", "oauth_entity")
+    # To people who may not create changes otherwise.
+    offered_to_all: Mapped[bool] = boolean("Offered to everyone", default=False)
+    offered_to: Mapped[str | None] = glide_list("Offered to groups", "sys_user_group")
     version: Mapped[int] = integer("Version", is_read_only=True, default=1)
     # Without a foreign key, because the version refers to the template.
     current_version: Mapped[str | None] = reference(

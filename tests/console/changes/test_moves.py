@@ -79,3 +79,17 @@ def test_the_navigator_counts_what_waits_for_the_user(desk: Desk) -> None:
     move(desk.tom, desk, -4)
     assert 'aria-label="1 waiting"' in desk.mia.open("/").text
     assert "badge-count" not in desk.tom.open("/").text
+
+
+def test_what_it_waits_for_links_to_who_can_and_where(desk: Desk) -> None:
+    move(desk.tom, desk, -4)
+    text = desk.tom.open(desk.url).text
+    waiting = text[text.index("What it waits for") : text.index('class="tabs"')]
+    assert re.search(r'<a href="/records/sys_user/[0-9a-f]{32}">mia</a>', waiting)
+    assert '<a href="/records/sys_user_role?sysparm_query=name%3Dadmin">admin</a>' in waiting
+    assert re.search(r'<a href="/approvals/[0-9a-f]{32}">Open the approval</a>', waiting)
+    assert answer(desk.mia, desk, "approved") == 302
+    move(desk.tom, desk, -1)
+    move(desk.tom, desk, 0)
+    text = desk.tom.open(desk.url).text
+    assert re.search(r'<a href="/records/change_task/[0-9a-f]{32}">Open the task</a>', text) or "Edit the field" in text

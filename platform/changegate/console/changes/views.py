@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flask import Blueprint, flash, redirect, render_template, url_for
+from flask import Blueprint, Response, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from changegate.console.approvals.block import blocks_of_change
@@ -13,10 +13,11 @@ from changegate.console.changes.planning import END, SLOT, START, PlanCheck, che
 from changegate.console.changes.related import related_lists_of
 from changegate.console.changes.ribbon import REASON, journal_inputs, ribbon_of
 from changegate.console.changes.sections import IN_HEAD, NOT_COPIED, PROVENANCE, SECTIONS, sections_of_form
+from changegate.console.errors import render_error
 from changegate.console.guards import caller, require_login
 from changegate.console.records import history
 from changegate.console.records.list_views import list_page
-from changegate.console.records.pages import record_url
+from changegate.console.records.pages import list_url, record_url
 from changegate.console.records.record_form import (
     FormField,
     RecordForm,
@@ -30,7 +31,7 @@ from changegate.console.records.reference_choices import take_refusal
 from changegate.console.records.saving import attempt
 from changegate.console.stale_forms import VERSION, was_seen
 from changegate.database import commit
-from changegate.errors import ChangegateError, InputInvalid, VersionOutdated
+from changegate.errors import ChangegateError, InputInvalid, RecordNotFound, VersionOutdated
 from changegate.models.base import version_of
 from changegate.services.access.permissions import INTEGRATION_ADMINISTRATORS
 from changegate.services.approvals.rollup import REQUESTED
@@ -51,9 +52,22 @@ TABS: Mapping[str, str] = {
     "files": "Files",
     "activity": "Activity",
 }
+NOT_READABLE = (
+    "There is no such change, or you may not read it. You see the changes that you have requested or opened. Users "
+    "with one of the roles {} see all of them: ask one of them, or an administrator for a role."
+)
 SHAPE = Shape("", DisplayValue.ALL, exclude_reference_link=True)
 bp = Blueprint("change_requests", __name__, url_prefix="/change-requests")
 bp.before_request(require_login)
+
+
+@bp.errorhandler(RecordNotFound)
+def explain_view(error: RecordNotFound) -> Response:
+    """Say which changes the user may read, and who may read the others."""
+    table = _table()
+    if caller().permissions.has_role(table.reads_all):
+        return render_error(error)
+    return render_error(error, not_found=NOT_READABLE.format(", ".join(sorted(table.reads_all))))
 
 
 @bp.get("")
@@ -310,4 +324,5 @@ def _record_page(sys_id: str, *, refusal: str = "", tab: str = "") -> str:
         activity=list_activity(table, who, record) if shown == "activity" else (),
         journals=journals,
         record_url=record_url,
+        list_url=list_url,
     )

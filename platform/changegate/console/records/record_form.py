@@ -100,7 +100,7 @@ def fields_of(table: Table, caller: Caller, *, is_new: bool) -> list[FormField]:
     shown = [name for name in readable if not (is_new and table.entries[name].is_read_only)]
     choosing = [name for name in shown if table.entries[name].choices is not None]
     choices = find_choices(table.name, choosing, active_only=True)
-    fields = [_field(table, name, choices.get(name, {}), may_write=may_write) for name in shown]
+    fields = [input_of(table, name, choices.get(name, {}), may_write=may_write) for name in shown]
     if not may_write:
         return fields
     # Secrets can be written and never read.
@@ -110,7 +110,8 @@ def fields_of(table: Table, caller: Caller, *, is_new: bool) -> list[FormField]:
     return [*fields, *secrets]
 
 
-def _field(table: Table, name: str, choices: Choices, *, may_write: bool) -> FormField:
+def input_of(table: Table, name: str, choices: Choices, *, may_write: bool = True) -> FormField:
+    """Return the input of a field with the choices that it offers."""
     entry = table.entries[name]
     return FormField(
         name,

@@ -24,7 +24,7 @@ from changegate.console.records.record_form import (
     form_of_defaults,
     form_of_record,
 )
-from changegate.console.records.reference_choices import find_candidates, take_refusal
+from changegate.console.records.reference_choices import find_candidates, name_references, take_refusal
 from changegate.console.records.saving import attempt
 from changegate.console.stale_forms import VERSION, was_seen
 from changegate.errors import ChangegateError, VersionOutdated
@@ -47,6 +47,7 @@ def new_view(table_name: str) -> str:
     require_operation(table, caller().permissions, "create")
     fields = fields_of(table, caller(), is_new=True)
     form = form_of_defaults(table, fields, sent)
+    name_references(form, caller())
     if sent.get("copy"):
         form = form_of_record(fields, _read(table, sent["copy"])[0])
     return _new_page(table, form)

@@ -10,6 +10,7 @@ from changegate.console.records.record_form import RecordForm, ReferenceChoice, 
 from changegate.errors import ChangegateError, RequestUnreadable
 from changegate.models.base import Entry
 from changegate.services.access.caller import Caller
+from changegate.services.tables.display.display_names import find_names
 from changegate.services.tables.display.display_values import WireRecord
 from changegate.services.tables.display.shapes import DisplayValue, Shape
 from changegate.services.tables.queries.encoded_query import Condition, EncodedQuery, Order
@@ -38,6 +39,14 @@ def take_refusal(
             found = find_candidates(target, caller, item)
             form.choices[name] = [_choice(target, each, found, sent[name], item) for each in found]
             form.errors[name] = [_sentence(target, item, found)]
+
+
+def name_references(form: RecordForm, caller: Caller) -> None:
+    """Replace sys_ids in the references of a form, which links and templates have, by names."""
+    for each in form.fields:
+        value, reference = form.values[each.name], each.entry.reference
+        if each.kind == "reference" and reference and value:
+            form.values[each.name] = find_names({reference: [value]}, caller).get(reference, {}).get(value, value)
 
 
 def find_candidates(table: Table, caller: Caller, text: str) -> list[WireRecord]:
