@@ -9,7 +9,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test coverage run bench failover mutate lint fix migration
+.PHONY: help demo check test coverage run bench failover mutate screenshots lint fix migration
 
 help:  ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
@@ -46,6 +46,9 @@ mutate: $(READY)  ## Mutate the rules of assertions, access, moves, and approval
 	@rm -rf build/mutate && mkdir -p build/mutate
 	@cd build/mutate && ln -s ../../platform src && ln -s ../../tests ../../migrations ../../app.py ../../pyproject.toml .
 	@cd build/mutate && nice ../../$(BIN)/python -P ../../tests/mutate.py
+
+screenshots: $(READY)  ## Take the pictures of the documentation
+	@$(BIN)/python -m tests.browser.pictures
 
 lint: $(READY)  ## Check style, types and import rules
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

@@ -19,6 +19,8 @@ from tests.console.page_paths import MORE_PAGES, OTHERS, PUBLIC, paths_of
 from tests.support.servers import Running, running_changegate, running_demo_idp
 
 CHROMIUM = "/usr/bin/chromium"
+# Chromium's own sandbox does not work for root, as whom containers run tests.
+OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 TIMEOUT_MS = 60_000
 
 
@@ -47,9 +49,7 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, object]) -> dic
     """Start the system's Chromium; without one the tests fail and say what is missing."""
     if shutil.which(CHROMIUM) is None:
         pytest.fail("The browser tests need Chromium: apt-get install chromium", pytrace=False)
-    # Chromium's own sandbox does not work for root, as whom containers run tests.
-    options = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-    return {**browser_type_launch_args, "executable_path": CHROMIUM, "args": options}
+    return {**browser_type_launch_args, "executable_path": CHROMIUM, "args": OPTIONS}
 
 
 @pytest.fixture(scope="session")

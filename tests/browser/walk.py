@@ -23,6 +23,7 @@ DEFECTS = (Path(__file__).parent / "defects.js").read_text()
 
 def list_defects(page: Page) -> Iterator[str]:
     """Yield what is wrong with a page that has loaded; the page is left in the last of the sizes."""
+    page.wait_for_function("!document.querySelector('.explorer[aria-busy]')")
     page.locator("main details").evaluate_all("all => all.forEach((each) => { each.open = true; })")
     page.evaluate(AXE_SCRIPT)
     for theme, width, by_axe in SIZES:

@@ -17,12 +17,12 @@ INTEGRATIONS = "/api/now/oauth/integrations"
 TIMEOUT_SECONDS = 15
 
 
-def administer(server: Running, method: str, path: str, **fields: Any) -> Any:
-    """Do something as the administrator, over HTTP, and insist on success; return what is answered."""
-    url, admin = server.url + path, ("admin", ADMIN_PASSWORD)
+def administer(server: Running, method: str, path: str, *, acting: str = "admin", **fields: Any) -> Any:
+    """Do something as the administrator, or as another user, over HTTP; insist on success, and return the answer."""
+    url, user = server.url + path, (acting, ADMIN_PASSWORD)
     over_any_version = {"If-Match": "*"}
     answer = requests.request(
-        method, url, json=fields or None, auth=admin, headers=over_any_version, timeout=TIMEOUT_SECONDS
+        method, url, json=fields or None, auth=user, headers=over_any_version, timeout=TIMEOUT_SECONDS
     )
     assert answer.ok, answer.text
     return answer.json()["result"] if answer.content else None

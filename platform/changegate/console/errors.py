@@ -18,7 +18,7 @@ PAGES: Mapping[int, tuple[str, str]] = {
     404: ("Not found", "Check the address, or search the list for the record."),
     405: ("Method not allowed", "Open the page from the navigator, and use its buttons."),
     409: ("Changed by someone else", "Open the record again to see what has changed, and repeat your change."),
-    410: ("This link no longer works", "Use *Forgotten password* on the login page, or ask an administrator."),
+    410: ("This link no longer works", "Ask for another one on the login page, or ask an administrator."),
     413: ("The request is too large", "Go back, and shorten the text or choose a smaller file."),
     429: ("Too many requests", "Wait a minute, then try again."),
     500: ("Something went wrong", "Try again later."),

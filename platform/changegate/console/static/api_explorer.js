@@ -10,6 +10,9 @@
 
 {
   const place = document.querySelector("[data-document]");
+  // A page has one main landmark, and Swagger UI's is within it.
+  const demote = () => place.querySelector("main:not([role])")?.setAttribute("role", "group");
+  new MutationObserver(demote).observe(place, { childList: true, subtree: true });
   SwaggerUIBundle({
     domNode: place,
     url: place.dataset.document,
@@ -22,10 +25,6 @@
     validatorUrl: null,
     // Without it the browser would ask for a password itself when an operation is refused, and send the session along.
     requestInterceptor: (request) => Object.assign(request, request.loadSpec ? {} : { credentials: "omit" }),
-    onComplete: () => {
-      place.removeAttribute("aria-busy");
-      // A page has one main landmark, and this is within it.
-      place.querySelector("main")?.setAttribute("role", "group");
-    },
+    onComplete: () => place.removeAttribute("aria-busy"),
   });
 }
