@@ -21,9 +21,9 @@ PLAN = {"justification": "Old", "implementation_plan": "Do", "backout_plan": "Un
 PLANNED = {**PLAN, "start_date": "2099-01-01 00:00:00", "end_date": "2099-01-02 00:00:00"}
 
 
-def assessed(desk: NotifiedDesk, *approvers: str, **sent: str) -> str:
+def assessed(desk: NotifiedDesk, *approvers: str, name: str = "Network", **sent: str) -> str:
     """Have Rita request a change that Tom opens and moves to Assess; its group is asked for approval."""
-    group = desk.group("Network", *approvers)
+    group = desk.group(name, *approvers)
     change = desk.change("tom", requested_by="rita", assignment_group=group, risk="4", **PLANNED, **sent)
     desk.update("change_request", change, "tom", state="-4")
     return change
@@ -130,6 +130,18 @@ def test_approvers_and_their_delegates_are_asked(desk: NotifiedDesk) -> None:
     assert desk.told("max") == []
     [approval] = desk.approvals(change)
     assert f"/sysapproval_approver.do?sys_id={approval.sys_id}" in desk.server.mails[0].get_content()
+
+
+def test_a_delegation_of_one_approval_tells_its_delegate_of_no_other(desk: NotifiedDesk) -> None:
+    first = assessed(desk, "mia")
+    assessed(desk, "mia", name="Storage")
+    desk.run()
+    [approval] = desk.approvals(first)
+    desk.create("sys_user_delegate", user="mia", delegate="sue", approval=approval.sys_id, ends="2099-01-01 00:00:00")
+    assert desk.told("sue") == ["Approval requested"]
+    assert desk.inbox("sue")[0].record == approval.sys_id
+    assessed(desk, "mia", name="Servers")
+    assert (desk.told("sue"), len(desk.told("mia"))) == (["Approval requested"], 3)
 
 
 def test_an_approver_who_may_not_read_changes_is_told_of_the_approval(desk: NotifiedDesk) -> None:

@@ -38,6 +38,7 @@ from changegate.services.catalog.access import (
     roles_of_own_groups,
     rows_of_caller,
 )
+from changegate.services.notifications.observers import DelegationObserver
 from changegate.services.process.affected_ci_rules import CiRules
 from changegate.services.process.conflict_checks import RelationRules
 from changegate.services.single_sign_on.rules import IdentityRules, MappingRules, ProviderRules
@@ -158,6 +159,7 @@ REFERENCE_TABLES = (
         display_field="sys_id",
         access=Access(read=ANYONE, create=ANYONE, update=ANYONE, delete=ANYONE),
         rules=DelegationRules(),
+        observer=DelegationObserver(),
         write_limit="Users delegate their own approvals, and administrators those of others.",
         filled_by_rules=("user", "starts"),
         own_rows=own_delegations,

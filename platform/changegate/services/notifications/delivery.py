@@ -1,7 +1,7 @@
 """The job that tells people: it reads what they have chosen and what they may read, and writes to inbox and outbox."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,11 +9,13 @@ from sqlalchemy import insert, select
 
 from changegate.database import connection
 from changegate.extensions import db, now, settings
-from changegate.models import Notification, SysapprovalApprover, SysUser, SysUserDelegate, SysUserGroupMember
+from changegate.models import Notification, SysapprovalApprover, SysUser, SysUserGroupMember, Task
 from changegate.models.base import new_ordered_sys_id
 from changegate.services.access.caller import SYSTEM_CALLER
+from changegate.services.approvals.delegation import list_delegates
 from changegate.services.approvals.requests import APPROVERS_MISSING as MISSING_JOB
 from changegate.services.approvals.rollup import REQUESTED
+from changegate.services.approvals.rounds import Round
 from changegate.services.jobs.handlers import handles
 from changegate.services.mail.outbox import queue_mail
 from changegate.services.notifications.kinds import (
@@ -30,7 +32,7 @@ from changegate.services.notifications.telling import DELIVER, GROUP, ROLE, USER
 from changegate.services.users.accounts import caller_of
 from changegate.services.users.roles import has_role
 
-_APPROVALS, _DELEGATES = SysapprovalApprover.__table__.c, SysUserDelegate.__table__.c
+_APPROVALS = SysapprovalApprover.__table__.c
 _NOTIFICATIONS = Notification.__table__
 SETTINGS_PATH = "/preferences/notifications"
 
@@ -70,7 +72,7 @@ def _current(event: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Return an event as it is to be told now, or None if it is over."""
     if event["event"] not in {"approval_requested", "approval_voided", "approval_waits"}:
         return event
-    columns = ("sysapproval", "approver", "state", "round", "sys_created_on", "voided_at", "void_reason")
+    columns = ("sysapproval", "approver", "state", "round", "stage")
     stored = select(*(_APPROVALS[name] for name in columns)).where(_APPROVALS["sys_id"] == event["record"])
     row = connection().execute(stored).one_or_none()
     if row is None:
@@ -82,8 +84,9 @@ def _current(event: Mapping[str, Any]) -> Mapping[str, Any] | None:
         return event if connection().execute(again).first() is None else None
     if row.state != REQUESTED:
         return None
-    of_round = (_APPROVALS["round"] == row.round, _APPROVALS["answered_at"].is_not(None))
-    voided = select(_APPROVALS["void_reason"]).where(*of_person, *of_round, _APPROVALS["voided_at"].is_not(None))
+    of_stage = (_APPROVALS["round"] == row.round, _APPROVALS["stage"] == row.stage)
+    is_void = (_APPROVALS["answered_at"].is_not(None), _APPROVALS["voided_at"].is_not(None))
+    voided = select(_APPROVALS["void_reason"]).where(*of_person, *of_stage, *is_void)
     latest = connection().execute(voided.order_by(_APPROVALS["voided_at"].desc()).limit(1)).first()
     if latest is None or event["event"] == "approval_waits":
         return event
@@ -95,25 +98,32 @@ def _find_people(event: Mapping[str, Any]) -> dict[str, set[str]]:
     """Return the users whom an event names, without its author, each with the kinds of notification."""
     people: dict[str, set[str]] = defaultdict(set)
     for kind, how, who in event["told"]:
-        for user in _users(how, who):
+        for user in _users(how, who, event["record"]):
             people[user].add(kind)
     people.pop(event["author"], None)
     return people
 
 
-def _users(how: str, who: str) -> Iterator[str]:
+def _users(how: str, who: str, record: str) -> Iterator[str]:
     if how in {USER, USER_OR_DELEGATE}:
         yield who
     if how == USER_OR_DELEGATE:
-        at = now()
-        is_active = (_DELEGATES["approvals"], _DELEGATES["starts"] <= at, _DELEGATES["ends"] > at)
-        delegates = select(_DELEGATES["delegate"]).where(_DELEGATES["user"] == who, *is_active)
-        yield from connection().execute(delegates).scalars()
+        yield from _delegates(who, record)
     elif how == GROUP:
         members = select(SysUserGroupMember.user).where(SysUserGroupMember.group == who)
         yield from connection().execute(members).scalars()
     elif how == ROLE:
         yield from connection().execute(select(SysUser.sys_id).where(has_role(who))).scalars()
+
+
+def _delegates(approver: str, approval: str) -> Iterable[str]:
+    """Return the users who may answer an approval of a change for its approver now."""
+    of_approval = _APPROVALS["sys_id"] == approval
+    change = (
+        select(Task.__table__).join(SysapprovalApprover, _APPROVALS["sysapproval"] == Task.sys_id).where(of_approval)
+    )
+    row = connection().execute(change).mappings().one_or_none()
+    return list_delegates({"approver": approver, "sys_id": approval}, Round(dict(row))) if row else ()
 
 
 def _list_addressees(event: Mapping[str, Any]) -> Iterator[Addressee]:

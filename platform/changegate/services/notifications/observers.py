@@ -76,6 +76,24 @@ class ApprovalObserver:
         """Do nothing: approvals have no journals."""
 
 
+class DelegationObserver:
+    """Tells delegates about single approvals that are handed over to them."""
+
+    def created(self, record: Row, caller: Caller) -> None:
+        """Tell the delegate as if the approval were requested from them."""
+        if approval := record.get("approval"):
+            told = [(APPROVAL_REQUESTED, USER, record["delegate"])]
+            tell("approval_requested", APPROVALS, approval, told, caller, key=f"approval_requested {approval}")
+
+    def changed(self, before: Row, changes: Row, caller: Caller) -> None:
+        """Tell the new delegate of an approval, or of another approval."""
+        if not {"approval", "delegate"}.isdisjoint(changes):
+            self.created({**before, **changes}, caller)
+
+    def noted(self, record: Row, entries: Mapping[str, str], caller: Caller) -> None:
+        """Do nothing: delegations have no journals."""
+
+
 def _tell_approver(event: str, kind: str, approval: Row, caller: Caller, detail: str | None = None) -> None:
     sys_id = approval["sys_id"]
     told = [(kind, USER_OR_DELEGATE, approval["approver"])]
