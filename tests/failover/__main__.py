@@ -13,6 +13,7 @@ from pathlib import Path
 import psycopg
 
 from tests.conftest import ADMIN_PASSWORD
+from tests.failover import scaling
 from tests.failover.engines import (
     Cluster,
     running_cluster,
@@ -23,6 +24,7 @@ from tests.failover.engines import (
 )
 from tests.failover.load import Answers, find_losses, working
 from tests.support.live_desk import LiveDesk
+from tests.support.postgres import prepared_database_of_postgres
 from tests.support.servers import Running, running_changegate, running_demo_idp
 
 SECONDS_BEFORE = 4
@@ -154,6 +156,18 @@ def run_store(name: str, number: signal.Signals, folder: Path, idp_url: str) -> 
         return report(name, answers, began, began, find_losses(cluster, answers))
 
 
+def run_scaling(name: str, folder: Path, idp_url: str) -> list[str]:
+    """Compare two nodes with one. PostgreSQL has no standby here, which would need most of a processor."""
+    with prepared_database_of_postgres() as url, two_nodes(folder, database_url=url, ratelimit_enabled="0") as nodes:
+        desk = LiveDesk.enrol(nodes[0], idp_url, scopes=["useraccount"])
+        measured, by_work, lines = scaling.compare(nodes, desk)
+        desk.close()
+    say(f"\n{name}: {measured:.2f} times, and {by_work:.2f} times if each node gets the same processor time")
+    for line in lines:
+        say(f"  {line}")
+    return [] if measured >= scaling.LEAST_RATIO else [name]
+
+
 def report(name: str, answers: Answers, began: float, served_at: float, losses: list[str]) -> list[str]:
     again = answers.first_created_after(served_at) - served_at
     say(f"\n{name}: the fault lasted {served_at - began:.1f} s, a change was created {again:.1f} s after it")
@@ -183,6 +197,7 @@ def main(names: list[str]) -> int:
         name: (lambda folder, idp, name=name, it=it: run_store(name, it, folder, idp))
         for name, it in STORE_SCENARIOS.items()
     }
+    runs["two nodes carry"] = lambda folder, idp: run_scaling("two nodes carry", folder, idp)
     with running_demo_idp() as idp_url:
         for name in names or runs:
             with tempfile.TemporaryDirectory(prefix="changegate-failover-", ignore_cleanup_errors=True) as made:

@@ -125,7 +125,7 @@ class DirectConnection(psycopg.Connection[Any]):
             self._begin()
 
     def _begin(self) -> None:
-        self.awaiting = Awaiting(time.monotonic(), find_request_time())
+        self.awaiting = (time.monotonic(), find_request_time())
         try:
             self._require_success(self._living().exec_(b"BEGIN"))
         finally:
@@ -134,7 +134,7 @@ class DirectConnection(psycopg.Connection[Any]):
     def wait(self, gen: Any, *arguments: Any, **options: Any) -> Any:
         """Wait for the server as psycopg does, but cancel the statement if the request has to end."""
         request = find_request_time()
-        self.awaiting = Awaiting(time.monotonic(), request)
+        self.awaiting = (time.monotonic(), request)
         try:
             if request is None:
                 return super().wait(gen, *arguments, **options)
@@ -165,7 +165,7 @@ class DirectConnection(psycopg.Connection[Any]):
         adapter = self._transformer()
         values = adapter.dump_sequence(parameters, [PyFormat.AUTO] * len(parameters))
         request = find_request_time()
-        self.awaiting = Awaiting(time.monotonic(), request)
+        self.awaiting = (time.monotonic(), request)
         try:
             return self._require_success(self._sent(text, values, adapter.types or (), adapter.formats, request))
         finally:

@@ -19,7 +19,7 @@ import time
 from collections import defaultdict
 from contextlib import closing
 from select import select
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg.pq import ExecStatus
@@ -40,11 +40,9 @@ _PROBE = b"SELECT pid, state, wait_event FROM pg_stat_activity WHERE pid IN (pg_
 log = logging.getLogger(__name__)
 
 
-class Awaiting(NamedTuple):
-    """A wait for the server: since when, and for which request, if any."""
-
-    since: float
-    request: "RequestTime | None"
+# A wait for the server: since when, by the monotonic clock, and for which request, if any. A plain tuple, because each
+# statement makes one.
+Awaiting = tuple[float, "RequestTime | None"]
 
 
 class Watch:
@@ -88,9 +86,10 @@ class Watch:
             waits = [(each, wait) for each in self._open.values() if (wait := each.awaiting) is not None]
         late: defaultdict[str, list[tuple[DirectConnection, Awaiting]]] = defaultdict(list)
         for each, wait in waits:
-            if wait.request is not None and wait.request.is_over():
+            since, request = wait
+            if request is not None and request.is_over():
                 self._cut([(each, wait)])
-            elif now - wait.since >= PROBE_AFTER:
+            elif now - since >= PROBE_AFTER:
                 late[each.address].append((each, wait))
         for address, those in late.items():
             self._cut(_find_silent(address, those))
@@ -100,7 +99,7 @@ class Watch:
             # `remove` needs the lock, so the descriptor still belongs to this connection.
             with self._lock:
                 if id(each) in self._open and each.awaiting is wait:
-                    log.warning("the database has been silent for %.0f seconds", time.monotonic() - wait.since)
+                    log.warning("the database has been silent for %.0f seconds", time.monotonic() - wait[0])
                     each.cut()
 
 
@@ -120,7 +119,7 @@ def _find_silent(
     if own not in found:
         # A pooler is in between, which gives each client a PID of its own: only the request's time limits the wait.
         return []
-    return [(each, wait) for each, wait in waits if _is_lost(found.get(each.pid), time.monotonic() - wait.since)]
+    return [(each, wait) for each, wait in waits if _is_lost(found.get(each.pid), time.monotonic() - wait[0])]
 
 
 def _ask(probe: psycopg.Connection[Any], pids: list[int]) -> dict[int, tuple[str, str]]:
