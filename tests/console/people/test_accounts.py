@@ -52,9 +52,22 @@ def test_an_administrator_ends_every_session_of_a_user(app: Flask, admin: Visito
     for session in sessions:
         session.sign_in("tom", PASSWORD)
     page = admin.open(page_of("sys_user", tom))
-    assert "2, the latest began" in page.text
+    assert "<dt>Sessions</dt><dd>2</dd>" in page.text
     admin.send(page, "sign-out")
     assert [session.open("/").status_code for session in (*sessions, admin)] == [302, 302, 200]
+
+
+def test_the_page_and_the_list_show_the_last_login(app: Flask, admin: Visitor, tom: str) -> None:
+    assert "<dt>Last login</dt><dd>Never</dd>" in admin.open(page_of("sys_user", tom)).text
+    before = user_of(app, "tom").sys_mod_count
+    assert can_sign_in(app, "tom", PASSWORD)
+    user = user_of(app, "tom")
+    assert user.last_login_time is not None
+    # It is no edit, so that no open form of the account becomes stale.
+    assert user.sys_mod_count == before
+    at = f"{user.last_login_time:%Y-%m-%d %H:%M}"
+    assert f">{at}:" in admin.open(page_of("sys_user", tom)).text
+    assert f">{at}</time>" in admin.open("/records/sys_user?sysparm_query=user_name=tom").text
 
 
 def test_a_stale_page_does_nothing(app: Flask, admin: Visitor, tom: str) -> None:

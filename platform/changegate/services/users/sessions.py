@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Sequence
 from datetime import timedelta
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, select, update
 
 from changegate.database import connection
 from changegate.extensions import db, now
@@ -29,6 +29,7 @@ def start_session(user_id: str, provider: str | None = None) -> str:
     row = {"token_hash": _hash(token), "user": user_id, "created_at": at, "expires_at": at + LIFETIME}
     row["provider"] = provider
     connection().execute(insert(SysUserSession).values(row))
+    connection().execute(update(SysUser).where(SysUser.sys_id == user_id).values(last_login_time=at))
     return token
 
 
