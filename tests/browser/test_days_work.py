@@ -82,6 +82,36 @@ def test_a_requester_asks_about_their_change_and_reads_no_work_notes(browser: Br
         expect(page.get_by_text("The spare part has arrived")).to_have_count(0)
 
 
+def test_an_administrator_invites_a_person_who_chooses_a_password(browser: Browser, furnished: Furnished) -> None:
+    url = furnished.examples.fill(f"{furnished.desk.url}/records/sys_user_group/<group_id>")
+    with working(browser, furnished, "admin") as page:
+        page.goto("/records/sys_user")
+        page.get_by_role("link", name="Invite").click()
+        page.get_by_label("User ID").fill("noor.aziz")
+        page.get_by_label("First name").fill("Noor")
+        page.get_by_role("checkbox", name="itil Read").check()
+        page.get_by_role("button", name="Show the link to copy").click()
+        link = page.locator("#link").inner_text()
+        page.goto(url)
+        page.get_by_label("Add a user").press_sequentially("noor")
+        expect(page.locator("#user-suggestions option")).to_have_attribute("value", "noor.aziz")
+        page.get_by_label("Add a user").fill("noor.aziz")
+        page.get_by_label("Add a user").press("Enter")
+        expect(page.locator("#sys_user_grmember").get_by_role("link", name="Noor")).to_be_visible()
+    # Their first page works in any browser.
+    with browser.new_context(java_script_enabled=False) as context:
+        theirs = context.new_page()
+        theirs.goto(link)
+        theirs.get_by_label("New password", exact=True).fill("a long password")
+        theirs.get_by_label("New password again").fill("a long password")
+        theirs.get_by_role("button", name="Set the password").click()
+        expect(theirs.get_by_text("Your password is set.")).to_be_visible()
+        theirs.goto(link)
+        expect(theirs.get_by_role("heading", name="This link no longer works")).to_be_visible()
+    with signed_in(browser, furnished.desk, "noor.aziz", "a long password") as page:
+        expect(page.get_by_role("link", name="Change requests").first).to_be_visible()
+
+
 def test_an_administrator_adds_a_user(browser: Browser, furnished: Furnished) -> None:
     with working(browser, furnished, "admin") as page:
         page.goto("/records/sys_user/new")

@@ -21,6 +21,7 @@ from changegate.services.integrations.recognition import recognize_pasted
 from changegate.services.keys.key_store import key_store
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record, update_record
+from changegate.services.users.account_links import INVITATION, create_link
 from changegate.services.users.accounts import create_user
 from changegate.services.users.calendar_feeds import create_feed, list_feeds
 from tests.conftest import ADMIN_PASSWORD
@@ -95,6 +96,8 @@ def add_examples(app: Flask) -> Examples:
                 "draft_id": start_draft(ROOT.sys_id, found.content()).sys_id,
                 "assigned": "sys_user_grmember",
                 "assignment_id": _create("sys_user_grmember", user=people["nobody"], group="Network"),
+                "group_id": str(db.session.execute(select(SysUserGroup.sys_id).filter_by(name="Network")).scalar_one()),
+                "account_links.token": create_link(people["requester"], INVITATION).rpartition("/")[2],
                 "token": create_feed(ROOT.sys_id, RIGHT_TO_LEFT, ""),
                 "calendar.token_hash": list_feeds(ROOT.sys_id)[0].token_hash,
                 "preferences.token_hash": "0" * 64,

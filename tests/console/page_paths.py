@@ -34,6 +34,7 @@ MORE_PAGES = (
     "/records/sysapproval_approver",
     "/records/cmdb_ci",
     "/records/cmn_schedule_blackout/new",
+    "/records/sys_user_group/<group_id>?assigned=sys_user_grmember&name=Reader",
     "/records/std_change_record_producer",
     "/inbound-integrations/new/jwt-bearer",
     "/inbound-integrations/new/jwt-bearer/form",
