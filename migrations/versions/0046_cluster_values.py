@@ -1,13 +1,13 @@
 """Values that all nodes of an instance share: fingerprints of settings, and the oldest version that can use the schema.
 
-Revision: 0048, after 0047.
+Revision: 0046, after 0045.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0048"
-down_revision = "0047"
+revision = "0046"
+down_revision = "0045"
 branch_labels = None
 depends_on = None
 # Earlier versions do not know this table, in which later migrations note what they break.
