@@ -4,11 +4,12 @@ from playwright.sync_api import Browser, expect
 
 from tests.browser.conftest import signed_in
 from tests.support.live_desk import administer
-from tests.support.live_users import add_person
+from tests.support.live_users import Person, add_person
 from tests.support.servers import Running
 
 
-def test_two_people_take_a_change_to_its_approval(browser: Browser, desk: Running) -> None:
+def add_colleagues(desk: Running) -> tuple[Person, Person, str]:
+    """Add two engineers, the second of whom manages their group; return them and the name of the group."""
     tom, mia = (add_person(desk) for _ in range(2))
     for person in (tom, mia):
         person.grant(desk, "itil")
@@ -16,6 +17,11 @@ def test_two_people_take_a_change_to_its_approval(browser: Browser, desk: Runnin
     group = administer(desk, "POST", "/api/now/table/sys_user_group", name=name, manager=mia.sys_id)["sys_id"]
     for person in (tom, mia):
         administer(desk, "POST", "/api/now/table/sys_user_grmember", group=group, user=person.sys_id)
+    return tom, mia, name
+
+
+def test_two_people_take_a_change_to_its_approval(browser: Browser, desk: Running) -> None:
+    tom, mia, name = add_colleagues(desk)
     with signed_in(browser, desk, tom.user_name, tom.password) as page:
         page.goto("/change-requests/new")
         page.get_by_label("Short description").fill("Replace the core switch")
@@ -36,3 +42,40 @@ def test_two_people_take_a_change_to_its_approval(browser: Browser, desk: Runnin
         page.get_by_label("Add to the activity").fill("Looks good")
         page.get_by_role("button", name="Add", exact=True).click()
         expect(page.get_by_text("Looks good")).to_be_visible()
+
+
+def test_two_people_at_one_change_overwrite_nothing(browser: Browser, desk: Running) -> None:
+    tom, mia, group = add_colleagues(desk)
+    fields = {"short_description": "Move the DNS", "assignment_group": group, "requested_by": tom.user_name}
+    change = administer(desk, "POST", "/api/now/table/change_request", **fields, implementation_plan="Plan A")["sys_id"]
+    path = f"/change-requests/{change}"
+    with (
+        signed_in(browser, desk, tom.user_name, tom.password) as toms,
+        signed_in(browser, desk, mia.user_name, mia.password) as mias,
+    ):
+        # Both edit, and the second save shows what it would overwrite.
+        for page in (toms, mias):
+            page.goto(f"{path}/edit")
+        toms.get_by_label("Backout plan").fill("Point the clients back")
+        toms.get_by_role("button", name="Save").last.click()
+        mias.get_by_label("Backout plan").fill("Restore the zone")
+        mias.get_by_role("button", name="Save").last.click()
+        differences = mias.get_by_role("table", name="Differences")
+        for text in ("Point the clients back", "Restore the zone"):
+            expect(differences.get_by_text(text)).to_be_visible()
+        mias.get_by_label("Save what I entered over the newer version").check()
+        mias.get_by_role("button", name="Save").last.click()
+        expect(mias.get_by_text("Restore the zone")).to_be_visible()
+        # One edits while the other decides: nothing is approved that was not read.
+        toms.goto(path)
+        toms.get_by_role("button", name="Assess", exact=True).click()
+        mias.goto(path)
+        mias.get_by_role("link", name="Open the approval").click()
+        expect(mias.get_by_text("Plan A")).to_be_visible()
+        toms.goto(f"{path}/edit")
+        toms.get_by_label("Implementation plan").fill("Plan B")
+        toms.get_by_role("button", name="Save").last.click()
+        mias.get_by_role("button", name="Approve").click()
+        expect(mias.get_by_text('Implementation plan changed from "Plan A" to "Plan B"')).to_be_visible()
+        mias.get_by_role("button", name="Approve").click()
+        expect(mias.get_by_text("is approved by you")).to_be_visible()
