@@ -82,11 +82,8 @@ def _create(provider: Provider, verified: VerifiedAssertion) -> str:
         "email": email,
         "email_verified": str(bool(email) and is_verified).lower(),
     }
-    try:
-        record = create_record(get_table("sys_user"), as_process(SYSTEM_CALLER), fields)
-        _link(record["sys_id"], verified)
-    except ChangegateError as refusal:
-        raise SignOnFailed("rule_refused", refusal.detail or refusal.message) from None
+    record = create_record(get_table("sys_user"), as_process(SYSTEM_CALLER), fields)
+    _link(record["sys_id"], verified)
     return str(record["sys_id"])
 
 
