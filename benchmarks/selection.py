@@ -14,8 +14,9 @@ TABLES = ("e", "f", "h", "i", "j")
 SCOPES = ("k-opaque", "k-jwt", "l-opaque", "l-jwt", "m-unscoped", "m-scoped", "n-one", "n-own-1", "n-own-20")
 LIVES = ("lives",)
 PLANNING = ("planning",)
+PAGES = ("pages",)
 OF_A_MILLION = tuple(f"{name}{MILLION}" for name in ("e", "f", "h", "i"))
-NAMES = (*FLOORS, *PEERS, *EXCHANGES, *TRUST, *TABLES, *SCOPES, *LIVES, *PLANNING, *OF_A_MILLION)
+NAMES = (*FLOORS, *PEERS, *EXCHANGES, *TRUST, *TABLES, *SCOPES, *LIVES, *PLANNING, *PAGES, *OF_A_MILLION)
 # What a word stands for that is no letter.
 GROUPS = {"floors": FLOORS, "trust": TRUST, "scopes": SCOPES}
 

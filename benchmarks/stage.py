@@ -12,12 +12,13 @@ from benchmarks.conflicts import Conflicts
 from benchmarks.databases import SQLITE, Databases
 from benchmarks.exchanges import Exchanges, exchange_cases
 from benchmarks.lives import Lives
+from benchmarks.pages import Pages
 from benchmarks.past import Past, fill
 from benchmarks.planning import Planning
 from benchmarks.provider import Provider, serving_keys
 from benchmarks.ratios import MILLION
 from benchmarks.scopes import ScopeDesk
-from benchmarks.selection import LIVES, PEERS, PLANNING, SCOPES, TRUST, Selection
+from benchmarks.selection import LIVES, PAGES, PEERS, PLANNING, SCOPES, TRUST, Selection
 from benchmarks.signing import Signer
 from benchmarks.trust import TrustDesk
 
@@ -39,7 +40,7 @@ class Site:
 
 @dataclass(frozen=True)
 class Stage:
-    """The cases, and the desks: the one whose worker's memory is watched, and those of trust, lives, and planning.
+    """The cases, and the desks: that whose worker's memory is watched, and those of trust, lives, planning, and pages.
 
     There is none where only other cases are measured.
     """
@@ -51,10 +52,11 @@ class Stage:
     lives: Lives | None = None
     planning: Planning | None = None
     conflicts: Conflicts | None = None
+    pages: Pages | None = None
 
     def bounds(self) -> Sequence[Bound]:
         """Return what was seen beside the speed, once the cases have run."""
-        parts = (self.trust, self.lives, self.planning, self.conflicts)
+        parts = (self.trust, self.lives, self.planning, self.conflicts, self.pages)
         return [bound for part in parts if part for bound in part.bounds()]
 
 
@@ -90,7 +92,8 @@ class StageSetting:
         is_planned = wanted.wants(*PLANNING)
         planning = Planning(first) if is_planned else None
         conflicts = Conflicts(first, sites[0].database_url) if is_planned else None
-        return Stage(self.databases.name, kept, first, trust, lives, planning, conflicts)
+        pages = Pages(first) if wanted.wants(*PAGES) else None
+        return Stage(self.databases.name, kept, first, trust, lives, planning, conflicts, pages)
 
     def _prepare(self, size: int, provider: Provider) -> Site:
         folder = self.folder / f"desk-{size}"

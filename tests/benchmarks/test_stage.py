@@ -19,7 +19,7 @@ from benchmarks.memory import page_through
 from benchmarks.product import CHANGE_PATH, TOKEN_PATH, change_body, list_path
 from benchmarks.rotation import ASSERTIONS_OF_A_KEY
 from benchmarks.scopes import OWN_CHANGES
-from benchmarks.selection import EXCHANGES, LIVES, NAMES, OF_A_MILLION, PEERS, PLANNING, TRUST
+from benchmarks.selection import EXCHANGES, LIVES, NAMES, OF_A_MILLION, PAGES, PEERS, PLANNING, TRUST
 from benchmarks.stage import Stage, StageSetting
 from benchmarks.trust import COOLDOWN_SECONDS
 
@@ -28,8 +28,9 @@ from tests.support.servers import free_port
 
 # The second size, which takes as long to set up as the first, is the same on both.
 SIZES = {"SQLite": (1000, 1500), "PostgreSQL": (1000,)}
-# The peer keeps its rows in SQLite alone, and lives and planning are no single requests.
-ABSENT = {"SQLite": {*LIVES, *PLANNING}, "PostgreSQL": {*LIVES, *PLANNING, *PEERS, *OF_A_MILLION}}
+# The peer keeps its rows in SQLite alone, and lives, planning, and pages are no single requests.
+NO_REQUESTS = {*LIVES, *PLANNING, *PAGES}
+ABSENT = {"SQLite": NO_REQUESTS, "PostgreSQL": {*NO_REQUESTS, *PEERS, *OF_A_MILLION}}
 ONCE = {*PEERS, *EXCHANGES, *TRUST}
 
 
@@ -144,6 +145,13 @@ def test_the_detection_of_conflicts_is_measured(stage: Stage) -> None:
     bounds = replace(stage.conflicts, changes=20, overlapping=5).bounds(2)
     assert all(bound.measured > 0 for bound in bounds)
     assert [bound.limit for bound in bounds if bound.limit] == [200]
+
+
+def test_the_first_paint_of_pages_is_measured(stage: Stage) -> None:
+    assert stage.pages
+    bounds = stage.pages.bounds(1)
+    assert {bound.limit for bound in bounds} == {250}
+    assert all(bound.measured > 0 for bound in bounds)
 
 
 def test_every_token_has_only_the_access_its_case_needs(stage: Stage) -> None:
