@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from changegate.console.local_times import local
+from changegate.console.local_times import format_moment
 from changegate.errors import RecordNotFound
 from changegate.models.base import version_of
 from changegate.models.change_request import CHANGE_STATES
@@ -15,6 +15,7 @@ from changegate.services.process.approval_details import ApprovalDetails, get_de
 from changegate.services.tables.display.display_names import find_names
 from changegate.services.tables.reading.records import get_row
 from changegate.services.tables.registry import get_table
+from changegate.services.users.roles import ADMIN
 
 CHANGES = "change_request"
 LONG = 60
@@ -41,6 +42,7 @@ class ApprovalBlock:
     names: Mapping[str, str]
     reads_change: bool
     is_own: bool
+    may_delegate: bool
 
     @property
     def sys_id(self) -> str:
@@ -87,7 +89,8 @@ def block_of(details: ApprovalDetails, caller: Caller) -> ApprovalBlock:
     """Return the block of an approval."""
     names = find_names({"sys_user": details.people}, caller).get("sys_user", {})
     reads = details.asked is not None and may_read_change(details.asked.sys_id, caller)
-    return ApprovalBlock(details, names, reads, details.row["approver"] == caller.sys_id)
+    is_own = details.row["approver"] == caller.sys_id
+    return ApprovalBlock(details, names, reads, is_own, is_own or ADMIN in caller.roles)
 
 
 def get_block(sys_id: str, caller: Caller) -> ApprovalBlock:
@@ -110,4 +113,4 @@ def may_read_change(sys_id: str, caller: Caller) -> bool:
 
 
 def _local_text(text: str) -> str:
-    return f"{local(datetime.fromisoformat(text).replace(tzinfo=UTC)):%Y-%m-%d %H:%M:%S}"
+    return format_moment(datetime.fromisoformat(text).replace(tzinfo=UTC))

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from changegate.console.local_times import local, parse_local
+from changegate.console.local_times import format_moment, local, parse_local
 from changegate.console.records.pages import record_url
 from changegate.console.records.record_form import RecordForm, changed_texts
 from changegate.console.records.reference_choices import take_refusal
@@ -124,9 +124,7 @@ def _shown(obstacles: Sequence[Obstacle], caller: Caller) -> Iterator[ShownObsta
 
 
 def _times(interval: Interval) -> str:
-    start, end = (local(each.replace(tzinfo=each.tzinfo or UTC)) for each in interval)
-    same_day = start.date() == end.date()
-    return f"{start:%a %Y-%m-%d %H:%M} to {end:{'%H:%M' if same_day else '%a %Y-%m-%d %H:%M'}}"
+    return " to ".join(f"{local(at):%a} {format_moment(at)}" for at in interval)
 
 
 def _text(at: datetime) -> str:
