@@ -45,6 +45,7 @@ BUTTONS = {
     "notifications.read_all_view",
     "notifications.read_view",
     "notifications.save_settings_view",
+    "notifications.watch_view",
     "record_pages.delete_view",
     "records.bulk_view",
     "records.columns_view",

@@ -224,6 +224,7 @@ AUDIENCES = (
         "POST /my-approvals": Audience.PEOPLE,
         "GET /notifications": Audience.PEOPLE,
         "POST /notifications/read": Audience.PEOPLE,
+        "POST /change-requests/<sys_id>/watch": Audience.PEOPLE,
         "POST /notifications/<sys_id>/read": Audience.PEOPLE,
         "GET /preferences/notifications": Audience.PEOPLE,
         "POST /preferences/notifications": Audience.PEOPLE,

@@ -66,6 +66,7 @@ PAGES: Mapping[str, frozenset[str]] = {
     "POST /my-approvals": EVERYONE,
     "GET /notifications": EVERYONE,
     "POST /notifications/read": EVERYONE,
+    "POST /change-requests/<sys_id>/watch": OF_THE_CHANGE,
     "POST /notifications/<sys_id>/read": EVERYONE,
     "GET /preferences/notifications": EVERYONE,
     "POST /preferences/notifications": EVERYONE,

@@ -61,6 +61,7 @@ WITHOUT_VERSION = {
     "notifications.read_all_view": OWN_SETTING,
     "notifications.read_view": OWN_SETTING,
     "notifications.save_settings_view": OWN_SETTING,
+    "notifications.watch_view": "Users add or remove themselves, whatever the change is.",
     "preferences.edit_view": NOT_SAVED,
     "preferences.email_view": LINK,
     "preferences.end_session_view": SESSION,

@@ -3,12 +3,12 @@
 import re
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from changegate.console import notifications
 from changegate.database import commit
 from changegate.extensions import db
-from changegate.models import SysUser
+from changegate.models import ChangeRequest, SysUser
 from changegate.services.notifications.settings import channels_of
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import update_record
@@ -102,3 +102,38 @@ def test_users_choose_the_channels_of_each_kind(asked: Desk) -> None:
     assert asked.mia.send(page, "notification-settings").status_code == 302
     with asked.app.app_context():
         assert channels_of(mia) == channels
+
+
+def test_readers_of_a_change_watch_it_and_stop(asked: Desk, sign_in: SignIn) -> None:
+    sue, watch = sign_in("sue", "sn_change_read"), f"{asked.url}/watch"
+    assert sue.send(sue.open(asked.url), watch).status_code == 302
+    assert asked.tom.send(asked.tom.open(asked.url), watch).status_code == 302
+    with asked.app.app_context():
+        users = {user.user_name: user.sys_id for user in db.session.query(SysUser)}
+        update_record(get_table("change_request"), ROOT, asked.change, {"comments": "Look"})
+        commit()
+    assert asked.field("watch_list") == f"{users['sue']},{users['tom']}"
+    run_due_jobs(asked.app)
+    assert "Comment" in sue.open("/notifications").text
+    page = sue.open(asked.url)
+    assert "Stop watching" in page.text
+    assert sue.send(page, watch).status_code == 302
+    assert asked.field("watch_list") == users["tom"]
+
+
+def test_a_change_that_a_user_may_not_read_cannot_be_watched(asked: Desk, sign_in: SignIn) -> None:
+    eve = sign_in("eve")
+    token = re.findall(r'name="csrf_token" value="([^"]+)"', eve.open("/preferences").text)[0]
+    sent = {"csrf_token": token, "watching": "1"}
+    assert eve.client.post(f"{asked.url}/watch", data=sent).status_code == 404
+    assert asked.field("watch_list") is None
+
+
+def test_a_full_watch_list_takes_nobody_else(asked: Desk) -> None:
+    full = ",".join(f"{number:032x}" for number in range(121))
+    with asked.app.app_context():
+        db.session.execute(update(ChangeRequest).values(watch_list=full))
+        commit()
+    page = asked.mia.open(asked.url)
+    assert "is full" in asked.mia.send(page, f"{asked.url}/watch").text
+    assert asked.field("watch_list") == full

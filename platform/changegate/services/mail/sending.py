@@ -49,7 +49,7 @@ _MAILS = SysEmail.__table__
 log = logging.getLogger(__name__)
 
 
-# The job commits, other than handlers do: what was sent cannot be rolled back, so it must not be forgotten either.
+# Unlike other handlers, this one commits: what was sent cannot be rolled back, so it must not be forgotten either.
 @repeating("mail.send", every=SEND_INTERVAL)
 def send_due_mail(_at: datetime) -> bool | timedelta:
     """Send the mail that is due; return whether there may be more, or the pause until the next try."""
