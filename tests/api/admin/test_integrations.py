@@ -420,3 +420,8 @@ def test_an_issuer_or_a_jwks_url_is_enough(api: IntegrationApi) -> None:
         refused = api.send("POST", "", {"issuer": issuer, "run_as": "admin"})
         assert refused.status_code == 400
         assert "No document was found" in refused.text
+
+
+@pytest.mark.parametrize("rows", [[None], [None, {"claim": "sub", "operator": "nonsense"}], [{"claim": ""}, None]])
+def test_a_claim_condition_that_is_null_is_refused(api: IntegrationApi, known: str, rows: list[Any]) -> None:
+    assert "may not be null" in api.refused("PATCH", f"/{known}", {"claim_conditions": rows})

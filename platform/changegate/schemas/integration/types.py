@@ -60,7 +60,7 @@ def load_fields(given: Mapping[str, Any], stored: Mapping[str, Any] | None = Non
     except ValidationError as problem:
         valid = problem.valid_data if isinstance(problem.valid_data, Mapping) else {}
         messages = _joined(problem.messages_dict, _mistakes(name, valid, stored))
-        raise ValidationError(_joined(messages, _missing_pins(name, valid, problem.messages_dict))) from None
+        raise ValidationError(_joined(messages, _missing_pins(name, given, valid, problem.messages_dict))) from None
     mistakes = _mistakes(name, loaded, stored)
     if mistakes:
         raise ValidationError({**mistakes})
@@ -71,13 +71,18 @@ def _mistakes(name: str, fields: Mapping[str, Any], stored: Mapping[str, Any] | 
     return refuse_new_mistakes(fields, stored) if TYPES[name].has_provider else {}
 
 
-def _missing_pins(name: str, fields: Mapping[str, Any], messages: Mapping[str, Any]) -> dict[str, list[str]]:
+def _missing_pins(
+    name: str, given: Mapping[str, Any], fields: Mapping[str, Any], messages: Mapping[str, Any]
+) -> dict[str, list[str]]:
     """Return the messages about missing conditions, which the schema leaves out if a field is refused."""
     if not TYPES[name].has_provider or not isinstance(fields.get("issuer"), str):
         return {}
     in_rows = messages.get("claim_conditions")
     refused = in_rows if isinstance(in_rows, Mapping) else {}
-    rows = fields.get("claim_conditions") or []
+    rows = [*(fields.get("claim_conditions") or [])]
+    # The schema leaves out null rows, and keeps the valid fields of every other row that it refuses.
+    for place in sorted(place for place in refused if given["claim_conditions"][place] is None):
+        rows.insert(place, {})
     sound = [row for place, row in enumerate(rows) if place not in refused]
     faults = find_pin_faults(fields["issuer"], fields.get("preset"), sound, fields.get("audiences", ()))
     if any(SCHEMA in texts or is_pin_claim(fields["issuer"], rows[place]) for place, texts in refused.items()):
