@@ -21,6 +21,8 @@ class Kind(StrEnum):
     CHOICE = "choice"
     # A user name, stored as the sys_id of the user.
     USER = "user"
+    # The name of a group, stored as the sys_id of the group.
+    GROUP = "group"
     DATE = "date"
     # A list of texts, entered one per line.
     LINES = "lines"

@@ -137,6 +137,8 @@ _FIELDS = (
     Field("creations_per_day", Kind.NUMBER, "Creations per day", "Empty: no limit.", least=1, most=100_000),
     Field("owner", Kind.USER, "Owner", "The user who is responsible for this integration.", part="care",
           length=40),
+    Field("owner_group", Kind.GROUP, "Owner group",
+          "Its members are responsible for this integration, beside or instead of the owner.", part="care"),
     Field("review_date", Kind.DATE, "Review date", "When the integration should be reviewed.", part="care"),
     Field("comments", Kind.TEXT, "Comments", part="care", length=4000),
 )
@@ -169,6 +171,8 @@ def column(name: str, **options: Any) -> MappedColumn[Any]:
             return choice(field.label, field.choices, **options)
         case Kind.USER:
             return reference(field.label, "sys_user", **options)
+        case Kind.GROUP:
+            return reference(field.label, "sys_user_group", **options)
         case _:
             return _DECLARED[field.kind](field.label, **options)
 

@@ -60,8 +60,9 @@ class OAuthEntity(Record, Base):
     allow_missing_kid: Mapped[bool] = column("allow_missing_kid", server_default=false())
     required_typ: Mapped[str | None] = column("required_typ")
     claim_conditions: Mapped[list[dict[str, Any]] | None] = column("claim_conditions")
-    # Kept when the user is deleted, so that administrators see that the owner is gone.
+    # Both are kept when the user or group is deleted, so that administrators see that the owner is gone.
     owner: Mapped[str | None] = column("owner", is_stored_loose=True)
+    owner_group: Mapped[str | None] = column("owner_group", is_stored_loose=True)
     review_date: Mapped[date | None] = column("review_date")
 
     access_token_lifespan_seconds: Mapped[int] = column("access_token_lifespan_seconds")

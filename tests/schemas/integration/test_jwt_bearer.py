@@ -63,6 +63,7 @@ def test_defaults_are_safe_and_those_of_the_form() -> None:
         "creations_per_hour": None,
         "creations_per_day": None,
         "owner": None,
+        "owner_group": None,
         "review_date": None,
         "access_token_lifespan_seconds": 1800,
         "clock_skew_seconds": 60,

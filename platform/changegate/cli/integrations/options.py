@@ -20,7 +20,7 @@ CERTIFICATE, KEY = "A certificate file, PEM or DER.", "A file that contains a sh
 CONDITION = "A required condition, such as 'repository_id equals 123'."
 REPORT = "A condition that is counted and never refuses."
 UNITS = {"seconds": "SECONDS", "minutes": "MINUTES"}
-METAVARS = {Kind.NUMBER: "NUMBER", Kind.DATE: "YYYY-MM-DD", Kind.USER: "USER"}
+METAVARS = {Kind.NUMBER: "NUMBER", Kind.DATE: "YYYY-MM-DD", Kind.USER: "USER", Kind.GROUP: "GROUP"}
 
 # The options of fields that are given in another form than in the schema. The commands declare `--name` themselves.
 OWN: Mapping[str, tuple[Command, ...]] = {

@@ -1,5 +1,6 @@
 """Choices of the integration form, and the panel about the chosen identity provider."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from changegate.services.tables.queries.encoded_query import Condition, EncodedQ
 from changegate.services.tables.reading.records import read_page
 from changegate.services.tables.registry import get_table
 
-SUGGESTED_USERS = 500
+MOST_NAMES = 500
 # The fields that have a template of their own.
 OWN_INPUTS = frozenset(
     path.stem for path in (Path(__file__).parents[1] / "templates" / "console" / "fields").glob("*.html")
@@ -51,6 +52,7 @@ def form_choices(form: IntegrationForm) -> dict[str, Any]:
     return {
         "own_inputs": OWN_INPUTS,
         "users": list_users(),
+        "groups": _list_groups(),
         "scopes": scopes,
         "scope_sentences": {scope.sys_id: describe_scope(scope) for scope in scopes},
         "scope_uses": count_scope_uses(),
@@ -89,8 +91,14 @@ def _provider(form: IntegrationForm) -> ProviderPanel | None:
 
 def list_users() -> list[tuple[str, str]]:
     """Return (user name, name) of active users as suggestions; other user names can be typed."""
+    return [(user["user_name"], user["name"]) for user in _list_active("sys_user", "user_name", "name")]
+
+
+def _list_groups() -> list[str]:
+    return [group["name"] for group in _list_active("sys_user_group", "name")]
+
+
+def _list_active(table: str, *fields: str) -> Iterable[Mapping[str, str]]:
     query = EncodedQuery((((Condition("active", "=", "true"),),),), (Order("name"),))
-    table = get_table("sys_user")
-    shape = Shape(settings().base_url, fields=("user_name", "name"))
-    page = read_page(table, caller(), query, shape, limit=SUGGESTED_USERS, offset=0)
-    return [(user["user_name"], user["name"]) for user in page.records]
+    shape = Shape(settings().base_url, fields=fields)
+    return read_page(get_table(table), caller(), query, shape, limit=MOST_NAMES, offset=0).records

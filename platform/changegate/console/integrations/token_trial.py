@@ -13,7 +13,14 @@ from changegate.services.keys.key_store import key_store
 
 MAX_TOKEN_LENGTH = 64 * 1024
 # Fields that no rule reads may be blank in a trial.
-NOT_TRIED = {"name": "Trial", "provider_name": "Trial", "owner": "", "review_date": "", "comments": ""}
+NOT_TRIED = {
+    "name": "Trial",
+    "provider_name": "Trial",
+    "owner": "",
+    "owner_group": "",
+    "review_date": "",
+    "comments": "",
+}
 
 
 @dataclass(frozen=True, slots=True, repr=False)

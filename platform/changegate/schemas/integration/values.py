@@ -35,7 +35,7 @@ def schema_field(field: Field, rules: Iterable[Rule] = ()) -> fields.Field[Any]:
 
 def _rules(field: Field) -> list[Rule]:
     match field.kind:
-        case Kind.LINE | Kind.USER:
+        case Kind.LINE | Kind.USER | Kind.GROUP:
             return _line(field.length)
         case Kind.TEXT:
             return [_length(field.length), LINES]

@@ -28,11 +28,13 @@ def _review_due(facts: IntegrationFacts, at: datetime) -> Iterator[Fault]:
 
 
 def _owner_missing(facts: IntegrationFacts, at: datetime) -> Iterator[Fault]:
-    if facts.row.owner is None:
-        yield Fault("It has no owner.", "Enter the user who is responsible for it.", "owner")
+    if facts.row.owner is None and facts.row.owner_group is None:
+        yield Fault("It has no owner.", "Enter the user or the group that is responsible for it.", "owner")
 
 
 def _owner_gone(facts: IntegrationFacts, at: datetime) -> Iterator[Fault]:
+    if facts.row.owner_group is not None and not facts.row.has_owner_group:
+        yield Fault("Its owner group is inactive or was deleted.", "Name another owner group.", "owner_group")
     if facts.row.owner is None or (facts.owner is not None and facts.owner.is_active):
         return
     state = f"{facts.owner.user_name} is {_state(facts.owner)}" if facts.owner else "was deleted"

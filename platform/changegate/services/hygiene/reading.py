@@ -19,6 +19,7 @@ from changegate.models import (
     SysAuthScope,
     SysCertificate,
     SysUser,
+    SysUserGroup,
     Task,
 )
 from changegate.models.auth_scope import USERACCOUNT
@@ -33,7 +34,17 @@ from changegate.services.users.roles import is_administrator, roles_of_user
 FACT_COLUMNS = (
     *("sys_id", "type", "client_id", "name", "active", "public_client", "sys_created_on", "sys_updated_on"),
     *("sys_updated_by", "audience_claim", "user_claim", "require_email_verified"),
-    *("issuer", "preset", "audiences", "claim_conditions", "run_as", "user_field", "owner", "review_date"),
+    *(
+        "issuer",
+        "preset",
+        "audiences",
+        "claim_conditions",
+        "run_as",
+        "user_field",
+        "owner",
+        "owner_group",
+        "review_date",
+    ),
     *("key_source", "jwks_url", "algorithms", "blocked_keys", "replay_policy", "jti_claim"),
     *("clock_skew_seconds", "access_token_lifespan_seconds", "max_assertion_lifetime_seconds", "last_exchange_at"),
     *("issue_refresh_tokens", "refresh_token_lifespan_seconds", "last_client_assertion_at"),
@@ -84,6 +95,7 @@ def _read_integrations() -> list[Row]:
     )
     by_administrator = select(SysUser.sys_id).where(SysUser.user_name == entity.c.sys_updated_by, is_administrator())
     created = select(func.max(task.c.sys_created_on)).where(task.c.oauth_entity == entity.c.sys_id)
+    owning_group = select(SysUserGroup.sys_id).where(SysUserGroup.sys_id == entity.c.owner_group, SysUserGroup.active)
     statement = select(
         *(entity.c[name] for name in FACT_COLUMNS),
         entity.c.client_secret_hash.is_not(None).label("has_secret"),
@@ -91,6 +103,7 @@ def _read_integrations() -> list[Row]:
         all_rights.label("has_useraccount"),
         creating.label("has_creating_scope"),
         by_administrator.correlate(entity).exists().label("is_saved_by_administrator"),
+        owning_group.correlate(entity).exists().label("has_owner_group"),
         created.correlate(entity).scalar_subquery().label("last_created_at"),
     )
     return list(connection().execute(statement.order_by(func.lower(entity.c.name))).all())

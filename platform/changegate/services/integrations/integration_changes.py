@@ -16,8 +16,8 @@ Change = tuple[Any, Any]  # the stored value, and the new one
 def keep_equal(entity: OAuthEntity, fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return validated fields, with the stored value in place of each value that has the same meaning.
 
-    The case of a user name, the order of algorithms, and a browser's line breaks do not matter. If such differences
-    were written, they would show in the history, and another order of algorithms would revoke ID tokens.
+    The case of names of users and groups, the order of algorithms, and a browser's line breaks do not matter. If such
+    differences were written, they would show in the history, and another order of algorithms would revoke ID tokens.
     """
     before = fields_of(entity)
     equal = {name: value for name, value in before.items() if _meaning(name, value) == _meaning(name, fields[name])}
@@ -49,7 +49,7 @@ def _changes_of_maps(entity: OAuthEntity, maps: Sequence[ValidatedMap]) -> dict[
 def _meaning(name: str, value: Any) -> Any:
     """Return what two values of a field must have in common to mean the same."""
     match FIELDS[name].kind:
-        case Kind.USER:
+        case Kind.USER | Kind.GROUP:
             return (value or "").lower()
         case Kind.NAMES:
             return sorted(value)

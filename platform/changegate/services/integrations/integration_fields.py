@@ -7,7 +7,7 @@ from typing import Any
 
 from changegate.errors import JwksUnusable
 from changegate.extensions import db
-from changegate.models import JwtVerifierMap, OAuthEntity, SysUser
+from changegate.models import JwtVerifierMap, OAuthEntity, SysUser, SysUserGroup
 from changegate.models.base import utc_now
 from changegate.models.integration_field import Field, Kind
 from changegate.models.integration_fields import FIELDS
@@ -135,7 +135,9 @@ def _fingerprint(row: Mapping[str, Any]) -> str:
 def _plain_value(field: Field, value: Any) -> Any:
     match field.kind:
         case Kind.USER:
-            return _name_of(value)
+            return _name_of(SysUser, "user_name", value)
+        case Kind.GROUP:
+            return _name_of(SysUserGroup, "name", value)
         case Kind.DATE:
             return value.isoformat() if value else None
         case Kind.CONDITIONS:
@@ -146,9 +148,9 @@ def _plain_value(field: Field, value: Any) -> Any:
             return value
 
 
-def _name_of(user: str | None) -> str | None:
-    record = db.session.get(SysUser, user) if user else None
-    return record.user_name if record else None
+def _name_of(model: type[Any], field: str, sys_id: str | None) -> str | None:
+    record = db.session.get(model, sys_id) if sys_id else None
+    return getattr(record, field) if record else None
 
 
 _TEXTS: Mapping[Kind, Callable[[Any], str]] = {

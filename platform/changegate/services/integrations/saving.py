@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from changegate.database import connection, rollback
 from changegate.errors import InputInvalid, JwksFetchFailed
 from changegate.extensions import db, now, settings
-from changegate.models import OAuthEntity, SysAuthScope, SysUser
+from changegate.models import OAuthEntity, SysAuthScope, SysUser, SysUserGroup
 from changegate.models.auth_scope import MAX_SCOPES_LENGTH
 from changegate.models.base import new_sys_id
 from changegate.models.integration_choices import JWT_BEARER
@@ -41,6 +41,7 @@ from changegate.services.scopes.scopes import list_scopes
 MAX_NAME_LENGTH = 100
 TAKEN = "There is an integration named {} already."
 NO_USER = "There is no active user {}."
+NO_GROUP = "There is no active group {}."
 CONFLICT = (
     "Another administrator has just changed this integration, one with the same name, or a user or an auth scope that "
     "it uses. Try again."
@@ -145,9 +146,9 @@ def _fill(entity: OAuthEntity, fields: Mapping[str, Any], maps: Sequence[Validat
     refusals = find_refusals(fields, entity)
     if refusals:
         raise InputInvalid(refusals)
-    users = {name: _get_active_user(name, value) if value else None for name, value in _named_users(fields).items()}
+    references = {name: find(name, value) if value else None for name, find, value in _references(fields)}
     entity.scopes = _get_scopes(fields.get("scopes") or [DEFAULT_SCOPE])
-    for name, value in {**fields, **users}.items():
+    for name, value in {**fields, **references}.items():
         if name not in ("scopes", "verifier_maps"):
             setattr(entity, name, value)
     if connection_type_of(entity).has_provider:
@@ -166,7 +167,7 @@ def find_refusals(fields: Mapping[str, Any], entity: OAuthEntity | None = None) 
     checks: list[Callable[[], object]] = []
     if fields.get("name"):
         checks.append(partial(_require_free_name, entity, fields["name"]))
-    checks += [partial(_get_active_user, name, value) for name, value in _named_users(fields).items() if value]
+    checks += [partial(find, name, value) for name, find, value in _references(fields) if value]
     if fields.get("key_source") == "jwks_url" and fields.get("jwks_url"):
         checks.append(partial(_admit_jwks_url, fields["jwks_url"]))
     if fields.get("scopes"):
@@ -180,8 +181,11 @@ def find_refusals(fields: Mapping[str, Any], entity: OAuthEntity | None = None) 
     return refusals
 
 
-def _named_users(fields: Mapping[str, Any]) -> dict[str, str | None]:
-    return {name: value for name, value in fields.items() if name in FIELDS and FIELDS[name].kind == Kind.USER}
+def _references(fields: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[str, str], str], str | None]]:
+    """Yield the fields that name a user or a group, with the function that finds its sys_id, and the name."""
+    for name, value in fields.items():
+        if name in FIELDS and FIELDS[name].kind in _FINDERS:
+            yield name, _FINDERS[FIELDS[name].kind], value
 
 
 def _admit_jwks_url(url: str) -> None:
@@ -224,6 +228,20 @@ def _get_active_user(field: str, user_name: str) -> str:
     if user is None or not user.is_active:
         raise InputInvalid({field: [NO_USER.format(user_name)]})
     return user.sys_id
+
+
+def _get_active_group(field: str, name: str) -> str:
+    with db.session.no_autoflush:
+        named = func.lower(SysUserGroup.name) == name.lower()
+        exact_first = (SysUserGroup.name == name).desc()
+        active = select(SysUserGroup.sys_id).where(named, SysUserGroup.active).order_by(exact_first)
+        group: str | None = db.session.execute(active).scalars().first()
+    if group is None:
+        raise InputInvalid({field: [NO_GROUP.format(name)]})
+    return group
+
+
+_FINDERS: Mapping[Kind, Callable[[str, str], str]] = {Kind.USER: _get_active_user, Kind.GROUP: _get_active_group}
 
 
 def _get_scopes(names: list[str]) -> list[SysAuthScope]:

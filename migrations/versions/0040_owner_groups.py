@@ -1,0 +1,22 @@
+"""The owner group of an integration.
+
+Revision: 0040, after 0039.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0040"
+down_revision = "0039"
+branch_labels = None
+depends_on = None
+
+
+def upgrade():
+    """Add the column; integrations have no owner group until one is named."""
+    op.add_column("oauth_entity", sa.Column("owner_group", sa.String(length=32)))
+
+
+def downgrade():
+    """Drop the column: owner groups are lost."""
+    op.drop_column("oauth_entity", "owner_group")
