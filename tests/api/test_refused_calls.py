@@ -338,7 +338,7 @@ def test_administrators_see_refused_calls_in_the_console(desk: TokenDesk, call: 
     with desk.app.app_context():
         browser.sign_in("admin", ADMIN_PASSWORD)
     with desk.app.app_context():
-        text = browser.open(f"/inbound-integrations/events?text={ADDRESS}").text
+        text = browser.open(f"/inbound-integrations/events?search={ADDRESS}").text
     assert "3 more" in text and f"GET {CHANGES}" in text and "credentials_missing" in text
     with desk.app.app_context():
         assert browser.open(f"/inbound-integrations/events/{request_id}").status_code == 404

@@ -14,6 +14,7 @@ NOT_PAGES = {
     "/calendar/feeds/<token>.ics",
     "/change-requests/<sys_id>/files/<attachment_id>",
     "/inbound-integrations/<client_id>/run/status",
+    "/inbound-integrations/by-sys-id/<sys_id>",
     "/nav_to.do",
     "/records/<table_name>/export/<file_format>",
     "/records/<table_name>/suggestions",
@@ -21,7 +22,7 @@ NOT_PAGES = {
     "/static/<filename>",
 }
 PUBLIC = {Audience.ANYONE}
-OTHERS = {Audience.PEOPLE, Audience.INTEGRATION_ADMINISTRATORS}
+OTHERS = {Audience.PEOPLE, Audience.INTEGRATION_ADMINISTRATORS, Audience.INTEGRATION_OWNERS}
 # What the routes alone do not lead to.
 MORE_PAGES = (
     *(

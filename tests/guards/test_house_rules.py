@@ -189,7 +189,7 @@ def all_functions() -> Iterator[tuple[str, ast.FunctionDef]]:
 # The tables that the engine keeps itself; then its field for classes, a parameter, a column of its tiny URLs, and a
 # group of a pattern.
 TABLES_OF_THE_ENGINE = ("sys_audit", "sys_choice", "sys_db_object", "sys_dictionary", "sys_journal_field")
-WORDS_OF_THE_ENGINE = {"sys_class_name", "owner", "entity", "table"}
+WORDS_OF_THE_ENGINE = {"sys_class_name", "owner", "entity", "table", "expires_at"}
 
 
 def test_the_table_engine_names_no_table_and_no_field_of_the_catalog() -> None:

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,7 +18,13 @@ from werkzeug.test import TestResponse
 from changegate.extensions import db
 from changegate.models import OAuthEntity, OAuthExchange
 from changegate.schemas.integration import load_fields
+from changegate.services.access.caller import Caller
+from changegate.services.access.permissions import Permissions
 from changegate.services.integrations.saving import register_integration
+from changegate.services.tables.display.shapes import DisplayValue, Shape
+from changegate.services.tables.queries.encoded_query import parse_encoded_query
+from changegate.services.tables.reading.records import read_page
+from changegate.services.tables.registry import get_table
 from changegate.services.users.accounts import create_user
 from tests.support.forge import forge, header, jwk, key_set_document, rsa_key
 from tests.support.misbehaving_jwks import MisbehavingJwks, misbehaving_jwks, reply
@@ -167,3 +174,39 @@ def either_desk(allowed_loopback: None, either_app: Flask) -> Iterator[TokenDesk
     """Open a desk on SQLite, then one on PostgreSQL."""
     with token_desk(either_app) as opened:
         yield opened
+
+
+ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", Permissions(frozenset({"admin"})))
+
+
+@dataclass(frozen=True)
+class LiveToken:
+    """A token as the list shows it."""
+
+    correlation_id: str
+    issued_at: datetime
+    expires_at: datetime
+    integration: str
+    client_id: str
+    user_name: str
+    subject: str
+    issuer: str
+    scopes: tuple[str, ...]
+
+
+def list_live_tokens(query: str = "ORDERBYDESCsys_id", caller: Caller = ROOT) -> list[LiveToken]:
+    """Return the live tokens that a query matches, as another request would see them."""
+    db.session.rollback()
+    names = ("sys_id", "sys_created_on", "expires_at", "entity", "entity.client_id", "user.user_name")
+    shape = Shape("", DisplayValue.ALL, fields=(*names, "subject", "issuer", "scope"))
+    page = read_page(get_table("oauth_credential"), caller, parse_encoded_query(query), shape, limit=100, offset=0)
+    return [
+        LiveToken(
+            record["sys_id"]["value"],
+            *(datetime.fromisoformat(record[name]["value"]) for name in ("sys_created_on", "expires_at")),
+            record["entity"]["display_value"],
+            *(record[name]["value"] for name in ("entity.client_id", "user.user_name", "subject", "issuer")),
+            tuple(record["scope"]["value"].split()),
+        )
+        for record in page.records
+    ]

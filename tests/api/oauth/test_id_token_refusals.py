@@ -242,7 +242,10 @@ class TestRevoked:
         visitor = Visitor(desk.app.test_client())
         visitor.sign_in("admin", ADMIN_PASSWORD)
         revoke_all = f"/tokens/integrations/{integration.client_id}/revoke"
-        assert visitor.send(visitor.open(f"/tokens?integration={integration.client_id}"), revoke_all).status_code == 302
+        assert (
+            visitor.send(visitor.open(f"/tokens?sysparm_query=entity={integration.sys_id}"), revoke_all).status_code
+            == 302
+        )
 
         for token in (used, unused):
             assert_refused(desk, token, "token_revoked")

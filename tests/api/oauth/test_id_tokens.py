@@ -12,7 +12,6 @@ from changegate.extensions import db
 from changegate.models import ChangeRequest, OAuthExchange, SysUser
 from changegate.services.integrations.integrations import get_integration, set_active
 from changegate.services.oauth import id_token_rows
-from changegate.services.oauth.live_tokens import TokenFilter, search_tokens
 from changegate.services.oauth.revocation import end_token
 from tests.conftest import Clock
 from tests.support.concurrent_calls import concurrent_calls
@@ -20,7 +19,7 @@ from tests.support.forge import header, jwk, key_set_document, rsa_key
 from tests.support.id_token_desk import ONCE, read, register_id_token, save_id_token
 from tests.support.misbehaving_jwks import reply
 from tests.support.statements import counted_statements
-from tests.support.token_desk import AUDIENCE, CHANGES, ISSUER, ROBOT, Integration, TokenDesk
+from tests.support.token_desk import AUDIENCE, CHANGES, ISSUER, ROBOT, Integration, TokenDesk, list_live_tokens
 
 UNAUTHENTICATED = {
     "error": {"message": "User Not Authenticated", "detail": "Required to provide Auth information"},
@@ -76,7 +75,7 @@ def test_a_token_that_may_come_again_is_among_the_live_ones(desk: TokenDesk, int
     desk.call(desk.assertion())
 
     with desk.app.app_context():
-        [live] = search_tokens(TokenFilter())
+        [live] = list_live_tokens()
     assert (live.client_id, live.user_name, live.issuer) == (integration.client_id, ROBOT, ISSUER)
     assert live.scopes == ("change_request.create",)
 
@@ -227,7 +226,7 @@ class TestWithJtiVerification:
         assert desk.call(desk.assertion()).status_code == 201
 
         with desk.app.app_context():
-            assert search_tokens(TokenFilter()) == []
+            assert list_live_tokens() == []
 
     def test_switching_it_on_ends_what_was_used_before(self, desk: TokenDesk, integration: Integration) -> None:
         token = desk.assertion()

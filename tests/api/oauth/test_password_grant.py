@@ -12,13 +12,21 @@ from changegate.extensions import db
 from changegate.models import Task
 from changegate.services.oauth import password_grant
 from changegate.services.oauth.events import purge_expired
-from changegate.services.oauth.live_tokens import TokenFilter, search_tokens
 from changegate.services.oauth.oldest_tokens import MOST_LIVE
 from changegate.services.users import accounts
 from changegate.services.users.accounts import VerifiedPasswords
 from tests.conftest import ADMIN_PASSWORD, Clock, basic
 from tests.support.grant_desk import MARIA, PASSWORD, GrantDesk, allowed_passwords
-from tests.support.token_desk import CHANGES, RFC_PATH, ROBOT, SERVICENOW_PATH, Integration, TokenDesk, basic_header
+from tests.support.token_desk import (
+    CHANGES,
+    RFC_PATH,
+    ROBOT,
+    SERVICENOW_PATH,
+    Integration,
+    TokenDesk,
+    basic_header,
+    list_live_tokens,
+)
 
 __all__ = ["allowed_passwords"]
 
@@ -304,5 +312,5 @@ def test_tokens_for_a_password_end_when_the_grant_is_switched_off(
     asked = urlencode({"token": access_token, **client.credentials})
     assert either_desk.send(asked, "/oauth/introspect").get_json() == {"active": False}
     with either_desk.app.app_context():
-        assert [token.user_name for token in search_tokens(TokenFilter())] == [ROBOT]
+        assert [token.user_name for token in list_live_tokens()] == [ROBOT]
     assert grants.is_good(other)

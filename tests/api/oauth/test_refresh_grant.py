@@ -14,7 +14,6 @@ from changegate.models import OAuthEntity, OAuthEntityScope, OAuthRefreshToken, 
 from changegate.services.oauth import refresh_grant
 from changegate.services.oauth.access_tokens import revoke_tokens
 from changegate.services.oauth.live_refresh_tokens import search_refresh_tokens
-from changegate.services.oauth.live_tokens import TokenFilter
 from changegate.services.oauth.oldest_tokens import MOST_LIVE
 from changegate.services.oauth.refresh_tokens import TOKENS_KEPT_FOR, purge_ended
 from tests.conftest import ADMIN_PASSWORD, Clock
@@ -296,7 +295,7 @@ def test_a_lifespan_that_is_shortened_counts_at_once(grants: GrantDesk, mobile: 
 
     require_refused(grants, mobile, token, "refresh_token_expired")
     with grants.desk.app.app_context():
-        assert search_refresh_tokens(TokenFilter()) == []
+        assert search_refresh_tokens() == []
 
 
 @pytest.mark.parametrize("path", [REVOKE, *SERVICENOW_REVOKE])

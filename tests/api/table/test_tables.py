@@ -68,6 +68,14 @@ def add_what_the_demo_lacks(client: FlaskClient, admin: dict[str, str], manager:
     """Create a record of each table that is empty in the demo before anybody has used it."""
     verifier_map = {"name": "Signer", "kid": "k1", "certificate": pem(certificate()), "enforce_dates": False}
     IntegrationApi(client, admin).created(jwks_url=..., key_source="certificates", verifier_maps=[verifier_map])
+    own = {"type": "client_credentials", "name": "Robot", "provider_name": "Ours", "run_as": "admin"}
+    robot = IntegrationApi(client, admin).result("POST", body=own)
+    grant = {
+        "grant_type": "client_credentials",
+        "client_id": robot["client_id"],
+        "client_secret": robot["client_secret"],
+    }
+    assert client.post("/oauth_token.do", data=grant).status_code == 200
     files = AttachmentApi(client, admin)
     files.uploaded(files.change())
     changes = TableApi(client, admin)

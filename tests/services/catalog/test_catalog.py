@@ -124,8 +124,8 @@ def test_the_trail_of_users_is_for_administrators(people: dict[str, Caller]) -> 
         count_records(trail, people["ann"], ALL)
 
 
-@pytest.mark.parametrize("name", ["oauth_entity", "sys_auth_scope"])
-def test_integrations_are_readable_by_integration_administrators_only(name: str) -> None:
+@pytest.mark.parametrize("name", ["sys_certificate", "sys_auth_scope"])
+def test_what_integrations_share_is_readable_by_integration_administrators_only(name: str) -> None:
     for role in ("oauth_admin", "mi_admin"):
         count_records(get_table(name), caller(role, role), ALL)
     count_records(get_table(name), ROOT, ALL)
@@ -165,6 +165,8 @@ def test_private_fields_of_users_are_for_administrators() -> None:
         "sys_db_object",
         "sys_dictionary",
         "oauth_entity",
+        "oauth_exchange",
+        "oauth_credential",
         "sys_auth_scope",
     ],
 )
@@ -203,7 +205,7 @@ def test_a_class_comes_before_its_parent() -> None:
 
 
 def test_a_table_that_is_not_served_is_unknown() -> None:
-    assert find_table("oauth_credential") is None
+    assert find_table("oauth_requestor") is None
     with pytest.raises(TableUnknown):
         get_table("sys_attachment_doc")
 

@@ -9,30 +9,23 @@ from changegate.extensions import db
 from changegate.models import OAuthEntity, OAuthExchange, SysUser
 from changegate.models.integration_fields import FIELDS
 from changegate.schemas.auth_scope import load_scope
+from changegate.services.access.caller import Caller
+from changegate.services.access.permissions import Permissions
 from changegate.services.oauth.access_tokens import revoke_tokens
-from changegate.services.oauth.live_tokens import (
-    LONGEST_LIFESPAN,
-    LiveToken,
-    TokenFilter,
-    count_tokens,
-    search_tokens,
-)
+from changegate.services.oauth.log_tables import LONGEST_LIFESPAN, TOKENS, count_live_tokens
 from changegate.services.oauth.revocation import end_token
 from changegate.services.oauth.scope_reach import reach_of
 from changegate.services.scopes.scopes import create_scope, get_scope
+from changegate.services.tables.queries.encoded_query import parse_encoded_query
+from changegate.services.tables.reading.records import count_records
+from changegate.services.tables.registry import get_table
+from changegate.services.users.accounts import create_user
 from tests.conftest import Clock
-from tests.support.statements import counted_statements
-from tests.support.token_desk import ROBOT, Integration, TokenDesk
+from tests.support.token_desk import ROBOT, ROOT, Integration, TokenDesk
+from tests.support.token_desk import list_live_tokens as live
 
-ANY = TokenFilter()
 READS = "change_request.read"
 CREATES = "change_request.create"
-
-
-def live() -> list[LiveToken]:
-    """Return all live tokens as another request would see them."""
-    db.session.rollback()
-    return search_tokens(ANY)
 
 
 def entity_of(integration: Integration) -> OAuthEntity:
@@ -112,29 +105,55 @@ def test_the_longest_token_there_can_be_is_listed_until_it_ends(desk: TokenDesk,
     assert FIELDS["access_token_lifespan_seconds"].most == longest
 
 
-def test_finds_tokens_by_each_filter(either_desk: TokenDesk) -> None:
+def test_finds_tokens_by_each_condition(either_desk: TokenDesk) -> None:
     desk = either_desk
     with desk.app.app_context():
         one, other = desk.register("One", scopes=[CREATES, READS]), desk.register("Other", scopes=[READS])
         desk.token(one, assertion=desk.assertion(sub="100% shop"))
         desk.token(one, scope=CREATES)
         desk.token(other)
-        db.session.rollback()
-        for wanted, expected in (
-            (ANY, 3),
-            (TokenFilter(entity=one.sys_id), 2),
-            (TokenFilter(scope=CREATES), 2),
-            (TokenFilter(scope=READS), 2),
-            (TokenFilter(scope=READS, entity=one.sys_id), 1),
-            (TokenFilter(scope="change_request.rea"), 0),
-            (TokenFilter(scope="change_request_create"), 0),
-            (TokenFilter(user=ROBOT.upper()), 3),
-            (TokenFilter(user="release"), 0),
-            (TokenFilter(text="0% SHOP"), 1),
-            (TokenFilter(text="ci.example"), 3),
-            (TokenFilter(text="_uild"), 0),
+        for query, expected in (
+            ("", 3),
+            (f"entity={one.sys_id}", 2),
+            (f"entity.client_id={other.client_id}", 1),
+            (f"scopeLIKE{CREATES}", 2),
+            (f"scope={READS}", 1),
+            (f"user={ROBOT.upper()}", 3),
+            ("user=release", 0),
+            ("123TEXTQUERY321=0% SHOP", 1),
+            ("123TEXTQUERY321=ci.example", 3),
+            ("123TEXTQUERY321=_uild", 0),
         ):
-            assert (count_tokens(wanted), len(search_tokens(wanted))) == (expected, expected), wanted
+            assert len(live(query)) == expected, query
+        for counted, number in (
+            ({}, 3),
+            ({"entity": one.sys_id}, 2),
+            ({"scope": CREATES}, 2),
+            ({"scope": READS}, 2),
+            ({"scope": "change_request.rea"}, 0),
+            ({"scope": "change_request_create"}, 0),
+        ):
+            assert count_live_tokens(**counted) == number, counted
+
+
+def test_owners_see_the_tokens_and_events_of_their_integrations(either_desk: TokenDesk) -> None:
+    """Not those of others, and not calls that belong to no integration."""
+    desk = either_desk
+    with desk.app.app_context():
+        nora = create_user(user_name="nora", password=None, email=None, name=None, roles=[])
+        db.session.commit()
+        owner = Caller(nora.sys_id, "nora", Permissions(frozenset()))
+        own, other = desk.register("Own", owner="nora"), desk.register("Other")
+        for integration in (own, other):
+            desk.token(integration)
+            desk.exchange(integration, assertion="nonsense")
+        desk.call("unknown")
+        assert [token.integration for token in live(caller=owner)] == ["Own"]
+        events = get_table("oauth_exchange")
+        for query, seen in (("", 2), ("outcome=accepted", 1), ("outcome=refused", 1), (f"entity={other.sys_id}", 0)):
+            assert count_records(events, owner, parse_encoded_query(query)) == seen, query
+        assert count_records(events, ROOT, parse_encoded_query("")) == 5
+        assert count_records(get_table("oauth_entity"), owner, parse_encoded_query("")) == 1
 
 
 def test_a_token_shows_the_scopes_it_has_now(desk: TokenDesk) -> None:
@@ -145,26 +164,15 @@ def test_a_token_shows_the_scopes_it_has_now(desk: TokenDesk) -> None:
     entity_of(integration).scopes = [get_scope(READS)]
     db.session.commit()
     assert [token.scopes for token in live()] == [(), (READS,)]
-    assert count_tokens(TokenFilter(scope=CREATES)) == 0
-
-
-def test_lists_tokens_page_by_page(desk: TokenDesk) -> None:
-    integration = desk.register(token_format="opaque")
-    for _ in range(5):
-        desk.token(integration)
-    everything = [token.correlation_id for token in live()]
-    assert everything == sorted(everything, reverse=True)
-    assert [token.correlation_id for token in search_tokens(ANY, 2, before=everything[1])] == everything[2:4]
+    assert count_live_tokens(scope=CREATES) == 0
 
 
 def test_looks_only_at_exchanges_that_could_be_live_and_at_no_claims(desk: TokenDesk) -> None:
     desk.token(desk.register())
-    with counted_statements() as statements:
-        live()
-    listing = next(text for text in statements if "oauth_exchange" in text)
+    assert len(live()) == 1
+    listing = str(select(TOKENS))
     assert "oauth_exchange.correlation_id >=" in listing
     assert "claims" not in listing and "rules" not in listing
-    assert len(statements) == 2
     assert db.session.execute(select(OAuthExchange.token_hash)).scalar_one()
 
 

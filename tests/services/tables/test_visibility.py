@@ -75,7 +75,7 @@ LIMITED = Permissions(frozenset({"admin"}), TokenGrant("e" * 32, "s", limits_now
     [
         ("sys_user", [PERSON, ADMINISTRATOR]),
         ("change_request", [PERSON, ADMINISTRATOR]),
-        ("oauth_entity", [ADMINISTRATOR]),
+        ("sys_auth_scope", [ADMINISTRATOR]),
     ],
 )
 def test_people_read_what_their_roles_allow(table: str, people: list[Permissions]) -> None:

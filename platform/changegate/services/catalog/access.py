@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import BindParameter, Column, ColumnElement, FromClause, Select, and_, not_, or_, select
 
 from changegate.database.prepared import parameter
-from changegate.models import SysapprovalApprover, SysUserDelegate, SysUserGroupMember, Task
+from changegate.models import OAuthEntity, SysapprovalApprover, SysUserDelegate, SysUserGroupMember, Task
 from changegate.models.base import UTCDateTime
 from changegate.services.access.permissions import INTEGRATION_ADMINISTRATORS
 from changegate.services.tables.registry import ANYONE, NOW, OWNER, Access, Roles, Table
@@ -29,7 +29,10 @@ TASK_TABLES = ("task", "change_request", "change_task")
 
 
 def own_tasks(table: Table) -> ColumnElement[bool]:
-    """Return the clause for the tasks that the caller requested or opened, and the tasks of such changes."""
+    """Return the clause for the tasks that the caller requested or opened, or whose integration the caller owns.
+
+    The tasks of such changes are included.
+    """
     return _is_own_task(table.source)
 
 
@@ -114,6 +117,27 @@ def audit_of_tasks(table: Table) -> ColumnElement[bool]:
     return or_(*(table.source.c["tablename"] == name for name in TASK_TABLES))
 
 
+def own_integrations(table: Table) -> ColumnElement[bool]:
+    """Return the clause for the integrations that the caller owns, also as a member of the owner group."""
+    return _is_owned(table.source)
+
+
+def rows_of_own_integrations(table: Table) -> ColumnElement[bool]:
+    """Return the clause for rows that belong to an integration that the caller owns."""
+    return table.source.c["entity"].in_(_own_integration_ids())
+
+
+def _is_owned(source: FromClause) -> ColumnElement[bool]:
+    members = SysUserGroupMember.__table__.c
+    own_groups = select(members["group"]).where(members["user"] == parameter(OWNER))
+    return or_(source.c["owner"] == parameter(OWNER), source.c["owner_group"].in_(own_groups))
+
+
+def _own_integration_ids() -> Select[Any]:
+    integrations = OAuthEntity.__table__.alias()
+    return select(integrations.c["sys_id"]).where(_is_owned(integrations))
+
+
 def _is_about_task(source: FromClause) -> ColumnElement[bool]:
     return or_(*(source.c["subject_table"] == name for name in TASK_TABLES))
 
@@ -126,7 +150,8 @@ def _is_own_task(source: FromClause) -> ColumnElement[bool]:
 
 def _is_asked_for(source: FromClause) -> ColumnElement[bool]:
     owner: BindParameter[Any] = parameter(OWNER)
-    return or_(source.c["requested_by"] == owner, source.c["opened_by"] == owner)
+    is_of_integration = source.c["oauth_entity"].in_(_own_integration_ids())
+    return or_(source.c["requested_by"] == owner, source.c["opened_by"] == owner, is_of_integration)
 
 
 def _is_own_approval(source: FromClause) -> ColumnElement[bool]:

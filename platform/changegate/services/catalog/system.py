@@ -13,6 +13,7 @@ from changegate.models import (
     SysEmail,
     SysJournalField,
 )
+from changegate.services.access.permissions import INTEGRATION_ADMINISTRATORS
 from changegate.services.catalog.access import (
     ADMINISTRATORS,
     CHANGE_READERS,
@@ -21,10 +22,13 @@ from changegate.services.catalog.access import (
     REFERENCE_DATA,
     audit_of_tasks,
     own_attachments,
+    own_integrations,
     own_journals,
+    rows_of_own_integrations,
 )
+from changegate.services.oauth.log_tables import EVENT_ENTRIES, EVENTS, TOKEN_ENTRIES, TOKENS
 from changegate.services.tables.choices import ChoiceRules
-from changegate.services.tables.registry import Access, Table
+from changegate.services.tables.registry import Access, Table, View
 
 SYSTEM_TABLES = (
     Table("sys_choice", "Choice", SysChoice, "label", REFERENCE_DATA, ChoiceRules()),
@@ -63,7 +67,39 @@ SYSTEM_TABLES = (
     Table("sys_db_object", "Table", SysDbObject, "label", READ_BY_ANYONE, is_audited=False),
     Table("sys_dictionary", "Dictionary Entry", SysDictionary, "column_label", READ_BY_ANYONE, is_audited=False),
     # Read only: integrations are written through the console and the admin API, which validate every field.
-    Table("oauth_entity", "OAuth Application", OAuthEntity, "name", READ_BY_INTEGRATION_ADMINISTRATORS),
+    Table(
+        name="oauth_entity",
+        label="OAuth Application",
+        model=OAuthEntity,
+        display_field="name",
+        access=READ_BY_ANYONE,
+        own_rows=own_integrations,
+        reads_all=INTEGRATION_ADMINISTRATORS,
+    ),
+    View(
+        name="oauth_exchange",
+        label="Token Event",
+        model=EVENTS,
+        declared=EVENT_ENTRIES,
+        display_field="sys_id",
+        access=READ_BY_ANYONE,
+        own_rows=rows_of_own_integrations,
+        reads_all=INTEGRATION_ADMINISTRATORS,
+        origin_field="entity",
+        is_audited=False,
+    ),
+    View(
+        name="oauth_credential",
+        label="Token",
+        model=TOKENS,
+        declared=TOKEN_ENTRIES,
+        display_field="sys_id",
+        access=READ_BY_ANYONE,
+        own_rows=rows_of_own_integrations,
+        reads_all=INTEGRATION_ADMINISTRATORS,
+        origin_field="entity",
+        is_audited=False,
+    ),
     Table("sys_auth_scope", "Auth Scope", SysAuthScope, "name", READ_BY_INTEGRATION_ADMINISTRATORS),
     Table("sys_certificate", "X.509 Certificate", SysCertificate, "name", READ_BY_INTEGRATION_ADMINISTRATORS),
     Table("jwt_verifier_map", "JWT Verifier Map", JwtVerifierMap, "name", READ_BY_INTEGRATION_ADMINISTRATORS),

@@ -1,5 +1,6 @@
 """The list of live refresh tokens, for administrators."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,11 +10,12 @@ from sqlalchemy import select
 
 from changegate.database import connection
 from changegate.extensions import now, settings
-from changegate.models import OAuthEntity, OAuthRefreshToken, SysUser
+from changegate.models import OAuthEntity, OAuthEntityScope, OAuthRefreshToken, SysAuthScope, SysUser
 from changegate.models.integration_choices import PASSWORD
-from changegate.services.oauth.live_tokens import TOKENS_PER_PAGE, TokenFilter, clauses_of, list_held_scopes, scopes_now
 from changegate.services.oauth.refresh_tokens import expiry_of
 from changegate.services.oauth.resource_owners import STATE, find_owner_fault
+
+MOST_LISTED = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +32,9 @@ class LiveRefreshToken:
     scopes: tuple[str, ...]
 
 
-def search_refresh_tokens(criteria: TokenFilter, limit: int = TOKENS_PER_PAGE) -> list[LiveRefreshToken]:
-    """Return the latest matching live refresh tokens, newest first.
-
-    `criteria.text` matches none of them, because they have no subject or issuer of an assertion.
-    """
-    if not settings().password_grant_enabled or criteria.text is not None:
+def search_refresh_tokens(entity_id: str | None = None, limit: int = MOST_LISTED) -> list[LiveRefreshToken]:
+    """Return the latest live refresh tokens, newest first: all, or those of an integration by its sys_id."""
+    if not settings().password_grant_enabled:
         return []
     tokens, entity = OAuthRefreshToken, OAuthEntity
     columns: tuple[Any, ...] = (
@@ -48,11 +47,11 @@ def search_refresh_tokens(criteria: TokenFilter, limit: int = TOKENS_PER_PAGE) -
         select(*columns)
         .join(entity, entity.sys_id == tokens.entity)
         .join(SysUser, SysUser.sys_id == tokens.user)
-        .where(*_is_live(now()), *clauses_of(criteria, tokens))
+        .where(*_is_live(now()), *([tokens.entity == entity_id] if entity_id is not None else []))
         .order_by(tokens.correlation_id.desc())
     )
     rows = connection().execute(statement.limit(limit)).all()
-    held = list_held_scopes({row.entity for row in rows})
+    held = _list_held_scopes({row.entity for row in rows})
     # Password and current lifespan are checked after the LIMIT, so that the list may be shorter than `limit`.
     live = [_token(row, held[row.entity]) for row in rows if find_owner_fault(row, row.password_mark) is None]
     return [token for token in live if token.expires_at > now()]
@@ -67,6 +66,22 @@ def _is_live(at: datetime) -> tuple[Any, ...]:
     return *of_entity, *of_user, *of_token, tokens.token_generation == entity.token_generation
 
 
+def _list_held_scopes(entities: Iterable[str]) -> dict[str, list[str]]:
+    """Return the names of the scopes that integrations have now, by sys_id."""
+    scopes: dict[str, list[str]] = defaultdict(list)
+    named = select(OAuthEntityScope.entity, SysAuthScope.name)
+    joined = named.join(SysAuthScope, SysAuthScope.sys_id == OAuthEntityScope.scope)
+    for entity, name in connection().execute(joined.where(OAuthEntityScope.entity.in_([*entities]))).all():
+        scopes[entity].append(name)
+    return scopes
+
+
+def _scopes_now(row: Any, held: Iterable[str]) -> tuple[str, ...]:
+    """Return a token's current scopes: those of its integration that it was issued with."""
+    asked = None if row.has_all_scopes else (row.scope or "").split()
+    return tuple(sorted(name for name in held if asked is None or name in asked))
+
+
 def _token(row: Any, held: Iterable[str]) -> LiveRefreshToken:
     return LiveRefreshToken(
         correlation_id=row.correlation_id,
@@ -76,5 +91,5 @@ def _token(row: Any, held: Iterable[str]) -> LiveRefreshToken:
         client_id=row.client_id,
         integration=row.integration,
         user_name=row.user_name,
-        scopes=scopes_now(row, held),
+        scopes=_scopes_now(row, held),
     )

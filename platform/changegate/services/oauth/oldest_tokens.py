@@ -12,7 +12,7 @@ from changegate.database.prepared import Prepared, parameter
 from changegate.models import OAuthExchange, OAuthRefreshToken
 from changegate.models.oauth_exchange import earliest_correlation_id
 from changegate.services.oauth.issuing import Exchange
-from changegate.services.oauth.live_tokens import LONGEST_LIFESPAN
+from changegate.services.oauth.log_tables import LONGEST_LIFESPAN
 from changegate.services.oauth.refresh_tokens import end_refresh_token
 
 MOST_LIVE = 20

@@ -6,7 +6,7 @@ from sqlalchemy import func, select
 
 from changegate.database import connection
 from changegate.models import OAuthEntity, OAuthEntityScope, SysAuthScope
-from changegate.services.oauth.live_tokens import TokenFilter, count_tokens
+from changegate.services.oauth.log_tables import count_live_tokens
 from changegate.services.scopes.scopes import used_by
 
 
@@ -29,7 +29,7 @@ def reach_of(scope: SysAuthScope | None) -> ScopeReach:
     if scope is None:
         return ScopeReach(broadly_scoped=_broadly_scoped(""))
     uses = tuple((entity.client_id, entity.name) for entity in used_by(scope))
-    return ScopeReach(uses, count_tokens(TokenFilter(scope=scope.name)), _broadly_scoped(scope.sys_id))
+    return ScopeReach(uses, count_live_tokens(scope=scope.name), _broadly_scoped(scope.sys_id))
 
 
 def _broadly_scoped(scope: str) -> tuple[tuple[str, str], ...]:

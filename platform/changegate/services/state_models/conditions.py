@@ -218,6 +218,9 @@ _OPERATORS: Mapping[str, Callable[[_Operand], Test]] = {
 }
 
 
+CONDITION_OPERATORS = frozenset(_OPERATORS)
+
+
 def field_labels(names: tuple[str, ...]) -> Iterator[str]:
     """Yield the labels of facts."""
     return (_entries()[name].label for name in names)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sqlalchemy import Column, UniqueConstraint, delete, insert, select, update
+from sqlalchemy import Table as DatabaseTable
 from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
 from changegate.database import connection
@@ -55,7 +56,9 @@ def _field_rows(table: Table) -> Iterator[Values]:
 
 def _field_row(table: Table, name: str, entry: Entry) -> Values:
     column: Column[Any] = table.source.c[name]
-    default = column.default.arg if isinstance(column.default, ScalarElementColumnDefault) else None
+    is_stored = isinstance(column.table, DatabaseTable)
+    default = column.default.arg if is_stored and isinstance(column.default, ScalarElementColumnDefault) else None
+    is_key = column.primary_key if is_stored else name == "sys_id"
     return {
         "name": table.name,
         "element": name,
@@ -68,17 +71,18 @@ def _field_row(table: Table, name: str, entry: Entry) -> Values:
         "mandatory": is_mandatory(table, name),
         "read_only": entry.is_read_only,
         "active": True,
-        "unique": column.primary_key or _is_unique(column),
-        "primary": column.primary_key,
+        "unique": is_key or (is_stored and _is_unique(column)),
+        "primary": is_key,
         "display": name == table.display_field,
     }
 
 
 def is_mandatory(table: Table, name: str) -> bool:
     """Return whether the creator of a record must set a field."""
+    if table.entries[name].is_read_only or name in table.filled_by_rules:
+        return False
     column: Column[Any] = table.source.c[name]
-    has_none = not column.nullable and column.default is None
-    return has_none and not table.entries[name].is_read_only and name not in table.filled_by_rules
+    return not column.nullable and column.default is None
 
 
 def _is_unique(column: Column[Any]) -> bool:

@@ -18,6 +18,8 @@ Roles = frozenset[str]
 OwnRows = Callable[["Table"], ColumnElement[bool]]
 # Deletes the rows kept beside records, given the name of their table and their sys_ids.
 Cascade = Callable[[str, Sequence[str]], None]
+# Returns the values of the parameters that the statements of views have.
+Parameters = Callable[[], Mapping[str, Any]]
 # The parameter of an `own_rows` clause that the caller's sys_id is bound to.
 OWNER = "owner"
 # The parameter of such a clause that the current time is bound to.
@@ -186,7 +188,7 @@ class Table:
 
     name: str
     label: str
-    model: type[Any]
+    model: Any
     display_field: str
     access: Access
     rules: Rules = field(default_factory=NoRules)
@@ -268,16 +270,50 @@ class Table:
         return entry if own is None else replace(entry, choices=own)
 
 
+@dataclass(frozen=True, eq=False)
+class View(Table):
+    """A table whose records are the rows of a statement, which nobody writes: `model` is the statement as a subquery.
+
+    `declared` are the dictionary entries of its columns, which include those of every table.
+    """
+
+    declared: Mapping[str, Entry] = field(default_factory=dict)
+
+    @cached_property
+    def columns(self) -> Mapping[str, Any]:
+        """Columns by field name in the order of their entries."""
+        return {name: self.source.c[name] for name in self.declared}
+
+    @cached_property
+    def entries(self) -> Mapping[str, Entry]:
+        """Dictionary entries by field name."""
+        return self.declared
+
+    @property
+    def source(self) -> Any:
+        """The subquery."""
+        return self.model
+
+
 # Every served table by name. Empty until the catalog is imported.
 TABLES: dict[str, Table] = {}
 _cascades: list[Cascade] = []
+_parameters: list[Parameters] = []
 
 
-def serve_tables(tables: Iterable[Table], cascades: Iterable[Cascade] = ()) -> Mapping[str, Table]:
-    """Register tables and the cascades of their records; return all served tables by name."""
+def serve_tables(
+    tables: Iterable[Table], cascades: Iterable[Cascade] = (), parameters: Iterable[Parameters] = ()
+) -> Mapping[str, Table]:
+    """Register tables, the cascades of their records, and the parameters of views; return all served tables by name."""
     TABLES.update((table.name, table) for table in tables)
     _cascades.extend(cascades)
+    _parameters.extend(parameters)
     return TABLES
+
+
+def parameters_of_views() -> dict[str, Any]:
+    """Return the parameters of views that do not depend on the caller."""
+    return {name: value for parameters in _parameters for name, value in parameters().items()}
 
 
 def delete_beside(class_name: str, sys_ids: Sequence[str]) -> None:

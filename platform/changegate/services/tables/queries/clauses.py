@@ -94,7 +94,8 @@ def _shown(walks: Walks, field: RecordField) -> RecordField:
 def _sorted(field: RecordField, is_descending: bool) -> UnaryExpression[Any]:
     """Sort NULL as the smallest value: the defaults of the databases differ."""
     order = field.column.desc() if is_descending else field.column.asc()
-    if not field.is_walked and not field.table.source.c[field.path].nullable:
+    # The computed columns of a view do not say whether they can be NULL.
+    if not field.is_walked and not getattr(field.table.source.c[field.path], "nullable", True):
         return order
     return order.nulls_last() if is_descending else order.nulls_first()
 
