@@ -125,7 +125,7 @@ def test_an_event_becomes_a_condition(admin: Page, desk: Running, idp: str) -> N
     admin.get_by_role("textbox", name="Issuer", exact=True).fill(idp)
     client_id = save(admin)
     assert exchange(desk, client_id, sign(idp, azp="release-bot")) == 200
-    admin.goto(f"/inbound-integrations/events?integration={client_id}")
+    admin.goto(f"/inbound-integrations/events?sysparm_query=entity.client_id={client_id}")
     admin.get_by_role("table").get_by_role("link").first.click()
     row = admin.get_by_role("row").filter(has_text="release-bot")
     row.get_by_text("Constrain to this value").click()

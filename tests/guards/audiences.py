@@ -14,6 +14,7 @@ class Audience(Enum):
     CALLERS = "401 with JSON"
     PEOPLE = "the login page"
     INTEGRATION_ADMINISTRATORS = "the login page, and 403 after it"
+    INTEGRATION_OWNERS = "the login page, and 404 after it: what the path names is not theirs"
     INTEGRATION_ADMINISTRATORS_BY_API = "401 with JSON, and 403 to other users and to every access token"
 
 
@@ -244,14 +245,15 @@ AUDIENCES = (
         "POST /inbound-integrations/drafts/<draft_id>/discard": Audience.INTEGRATION_ADMINISTRATORS,
         "GET /inbound-integrations/drafts/<draft_id>/form": Audience.INTEGRATION_ADMINISTRATORS,
         "POST /inbound-integrations/new/<connection_type>/test-connection": Audience.INTEGRATION_ADMINISTRATORS,
-        "GET /inbound-integrations/<client_id>": Audience.INTEGRATION_ADMINISTRATORS,
-        "GET /inbound-integrations/<client_id>/keys": Audience.INTEGRATION_ADMINISTRATORS,
-        "GET /inbound-integrations/<client_id>/events": Audience.INTEGRATION_ADMINISTRATORS,
-        "GET /inbound-integrations/<client_id>/history": Audience.INTEGRATION_ADMINISTRATORS,
+        "GET /inbound-integrations/<client_id>": Audience.INTEGRATION_OWNERS,
+        "GET /inbound-integrations/by-sys-id/<sys_id>": Audience.INTEGRATION_OWNERS,
+        "GET /inbound-integrations/<client_id>/keys": Audience.INTEGRATION_OWNERS,
+        "GET /inbound-integrations/<client_id>/events": Audience.INTEGRATION_OWNERS,
+        "GET /inbound-integrations/<client_id>/history": Audience.INTEGRATION_OWNERS,
         "GET /inbound-integrations/<client_id>/delete": Audience.INTEGRATION_ADMINISTRATORS,
         "POST /inbound-integrations/<client_id>/delete": Audience.INTEGRATION_ADMINISTRATORS,
-        "GET /inbound-integrations/<client_id>/run": Audience.INTEGRATION_ADMINISTRATORS,
-        "GET /inbound-integrations/<client_id>/run/status": Audience.INTEGRATION_ADMINISTRATORS,
+        "GET /inbound-integrations/<client_id>/run": Audience.INTEGRATION_OWNERS,
+        "GET /inbound-integrations/<client_id>/run/status": Audience.INTEGRATION_OWNERS,
         "POST /inbound-integrations/<client_id>": Audience.INTEGRATION_ADMINISTRATORS,
         "POST /inbound-integrations/<client_id>/enable": Audience.INTEGRATION_ADMINISTRATORS,
         "POST /inbound-integrations/<client_id>/disable": Audience.INTEGRATION_ADMINISTRATORS,
@@ -261,13 +263,13 @@ AUDIENCES = (
         "POST /inbound-integrations/new/<connection_type>/try-token": Audience.INTEGRATION_ADMINISTRATORS,
         "POST /inbound-integrations/new/<connection_type>/edit": Audience.INTEGRATION_ADMINISTRATORS,
         "POST /inbound-integrations/<client_id>/check-conditions": Audience.INTEGRATION_ADMINISTRATORS,
-        "POST /inbound-integrations/<client_id>/try-token": Audience.INTEGRATION_ADMINISTRATORS,
+        "POST /inbound-integrations/<client_id>/try-token": Audience.INTEGRATION_OWNERS,
         "POST /inbound-integrations/<client_id>/edit": Audience.INTEGRATION_ADMINISTRATORS,
         "POST /inbound-integrations/<client_id>/refresh-keys": Audience.INTEGRATION_ADMINISTRATORS,
         "POST /inbound-integrations/<client_id>/block-key": Audience.INTEGRATION_ADMINISTRATORS,
         "POST /inbound-integrations/<client_id>/unblock-key": Audience.INTEGRATION_ADMINISTRATORS,
         "GET /inbound-integrations/events": Audience.INTEGRATION_ADMINISTRATORS,
-        "GET /inbound-integrations/events/<correlation_id>": Audience.INTEGRATION_ADMINISTRATORS,
+        "GET /inbound-integrations/events/<correlation_id>": Audience.INTEGRATION_OWNERS,
         "POST /inbound-integrations/events/<correlation_id>/constrain": Audience.INTEGRATION_ADMINISTRATORS,
         "GET /auth-scopes": Audience.INTEGRATION_ADMINISTRATORS,
         "GET /auth-scopes/new": Audience.INTEGRATION_ADMINISTRATORS,

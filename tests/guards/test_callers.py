@@ -23,6 +23,8 @@ GUARDS = {
     guards.require_integration_administrator,
 }
 BASIC_OR_BEARER = {Audience.CALLERS, Audience.INTEGRATION_ADMINISTRATORS_BY_API}
+# What people without a role are answered where integrations are.
+REFUSED_PEOPLE = {Audience.INTEGRATION_ADMINISTRATORS: 403, Audience.INTEGRATION_OWNERS: 404}
 PASSWORD = "itil itil itil"
 
 
@@ -75,7 +77,7 @@ def test_an_unauthenticated_caller_gets_the_expected_answer(client: FlaskClient,
 
 
 def expected_answer(audience: Audience) -> str:
-    if audience is Audience.INTEGRATION_ADMINISTRATORS:
+    if audience in REFUSED_PEOPLE:
         audience = Audience.PEOPLE
     if audience is Audience.INTEGRATION_ADMINISTRATORS_BY_API:
         audience = Audience.CALLERS
@@ -101,13 +103,14 @@ def test_integrations_are_closed_to_people_without_a_role(
     add_user("ines", "itil", password=PASSWORD)
     client = app.test_client()
     assert client.post("/login", data={"user_name": "ines", "password": PASSWORD}).status_code == 302
-    answers = {
-        endpoint.name: call(client, endpoint).status_code
-        for endpoint in endpoints
-        if AUDIENCES[endpoint.name] is Audience.INTEGRATION_ADMINISTRATORS
-    }
-    assert answers
-    assert set(answers.values()) == {403}, answers
+    for audience, status in REFUSED_PEOPLE.items():
+        answers = {
+            endpoint.name: call(client, endpoint).status_code
+            for endpoint in endpoints
+            if AUDIENCES[endpoint.name] is audience
+        }
+        assert answers
+        assert set(answers.values()) == {status}, answers
 
 
 def test_the_admin_api_is_closed_to_users_without_a_role_and_to_every_access_token(

@@ -26,7 +26,7 @@ from changegate.console.calendar import views as calendar_views
 from changegate.console.changes import files, requests
 from changegate.console.changes import views as change_views
 from changegate.console.dashboard import views as dashboard_views
-from changegate.console.guards import protect_forms
+from changegate.console.guards import manages_integrations, protect_forms
 from changegate.console.integrations import fragments, keys, record_tabs, setup_views, views
 from changegate.console.local_times import format_moment, local, time_zone
 from changegate.console.navigator import list_groups
@@ -93,5 +93,6 @@ def register(app: Flask) -> None:
     app.jinja_env.filters["local"] = local
     app.jinja_env.filters["moment"] = format_moment
     app.jinja_env.globals["time_zone"] = time_zone
+    app.jinja_env.globals["manages_integrations"] = manages_integrations
     EXTENSIONS.update({**panels.EXTENDED, PROVIDERS: identity_providers.PAGE})
     app.context_processor(lambda: {"navigator_groups": list_groups})

@@ -1,24 +1,32 @@
 """Manage Tokens: the list of active tokens, and their revocation, individually or by integration."""
 
-from flask import Blueprint, flash, redirect, render_template, url_for
-from flask.typing import ResponseReturnValue
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from changegate.console.guards import caller, require_integration_administrator
+from flask import Blueprint, flash, redirect, url_for
+from flask.typing import ResponseReturnValue
+from sqlalchemy import select
+
+from changegate.console.guards import caller, manages_integrations, require_integration_administrator
 from changegate.console.local_paths import local_path
 from changegate.console.local_times import shown
-from changegate.console.token_list import TokenList
-from changegate.database import commit
+from changegate.console.records.list_state import ListState
+from changegate.console.records.list_views import list_page
+from changegate.console.records.own_lists import show_list_with
+from changegate.database import commit, connection
 from changegate.errors import RecordNotFound
 from changegate.extensions import db
 from changegate.models import OAuthEntity, OAuthRefreshToken
 from changegate.models.integration_choices import ID_TOKEN
-from changegate.services.integrations.integrations import end_tokens, get_integration, list_integrations
+from changegate.services.integrations.integrations import end_tokens, get_integration
 from changegate.services.oauth.event_search import get_event
 from changegate.services.oauth.live_refresh_tokens import search_refresh_tokens
-from changegate.services.oauth.live_tokens import TOKENS_PER_PAGE, count_tokens, search_tokens
 from changegate.services.oauth.refresh_tokens import end_refresh_token
 from changegate.services.oauth.revocation import end_token
-from changegate.services.scopes.scopes import list_scopes
+from changegate.services.tables.display.display_values import WireRecord
+from changegate.services.tables.queries.encoded_query import Condition, EncodedQuery
+from changegate.services.tables.reading.records import count_records
+from changegate.services.tables.registry import get_table
 from changegate.unproxied import current_request
 
 bp = Blueprint("manage_tokens", __name__, url_prefix="/tokens")
@@ -26,28 +34,40 @@ bp.before_request(require_integration_administrator)
 
 
 @bp.get("")
-def list_view() -> str:
-    """Show a page of the active access tokens, newest first; the first page also shows the latest refresh tokens."""
+def list_view() -> ResponseReturnValue:
+    """Show a page of the live access tokens, newest first; the first page also shows the latest refresh tokens."""
+    return list_page(get_table("oauth_credential"))
+
+
+def _context(records: Sequence[WireRecord]) -> Mapping[str, Any]:
+    """Return the integration that the list is limited to, and the refresh tokens of it, or of all."""
     sent = current_request()
-    state = TokenList.of_arguments(sent.args)
-    integrations = list_integrations()
-    chosen = next((entity for entity in integrations if entity.client_id == state.integration), None)
-    is_unknown = bool(state.integration) and chosen is None
-    wanted_filter = state.filter(chosen.sys_id if chosen else None)
-    tokens = [] if is_unknown else search_tokens(wanted_filter, TOKENS_PER_PAGE + 1, state.before or None)
-    return render_template(
-        "console/manage_tokens.html",
-        wanted=state,
-        tokens=tokens[:TOKENS_PER_PAGE],
-        refresh_tokens=[] if is_unknown or state.before else search_refresh_tokens(wanted_filter),
-        total=0 if is_unknown else count_tokens(wanted_filter),
-        next_before=tokens[TOKENS_PER_PAGE - 1].correlation_id if len(tokens) > TOKENS_PER_PAGE else None,
-        chosen=chosen,
-        integrations=integrations,
-        of_id_tokens={entity.client_id for entity in integrations if entity.type == ID_TOKEN},
-        scopes=list_scopes(),
-        here=sent.full_path.rstrip("?"),
-    )
+    state = ListState.of_arguments(get_table("oauth_credential"), sent.args)
+    chosen = _find_chosen(state.conditions)
+    # Beside other conditions, which refresh tokens do not have, none is shown.
+    is_shown = state.page == 1 and not state.search and (chosen is not None or not state.is_filtered)
+    of_id_tokens = select(OAuthEntity.sys_id).where(OAuthEntity.type == ID_TOKEN)
+    return {
+        "chosen": chosen,
+        "refresh_tokens": search_refresh_tokens(chosen.sys_id if chosen else None)
+        if is_shown and (chosen or manages_integrations())
+        else [],
+        "of_id_tokens": {*connection().execute(of_id_tokens).scalars()} if records else set(),
+        "next_url": sent.full_path.rstrip("?"),
+    }
+
+
+def _find_chosen(query: EncodedQuery) -> OAuthEntity | None:
+    """Return the integration that is the only condition of a query, if the user may see it."""
+    match query.alternatives:
+        case (((Condition("entity", "=", sys_id),),),):
+            owned = EncodedQuery((((Condition("sys_id", "=", sys_id),),),))
+            is_visible = count_records(get_table("oauth_entity"), caller(), owned) > 0
+            return db.session.get(OAuthEntity, sys_id) if is_visible else None
+    return None
+
+
+show_list_with("oauth_credential", "console/manage_tokens.html", _context)
 
 
 @bp.post("/<correlation_id>/revoke")

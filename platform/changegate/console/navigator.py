@@ -1,11 +1,11 @@
 """The filter navigator: its modules, and the roles that see them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from flask import url_for
 
-from changegate.console.guards import caller
+from changegate.console.guards import caller, owns_integrations
 from changegate.console.records.pages import list_url
 from changegate.services.access.permissions import INTEGRATION_ADMINISTRATORS
 from changegate.services.approvals.answers import count_pending
@@ -22,7 +22,8 @@ _COUNTS: Mapping[str, Callable[[str], int]] = {MY_APPROVALS: count_pending, NOTI
 class Module:
     """A link in the navigator, shown as current on every page of its blueprint, and of those in `others`.
 
-    With a table, the module is the list of that table, and current on all pages of its records.
+    With a table, the module is the list of that table, and current on all pages of its records. A module that is
+    `for_owners` is shown to owners of integrations without the roles of its group.
     """
 
     label: str
@@ -30,6 +31,7 @@ class Module:
     icon: str
     others: tuple[str, ...] = ()
     table: str = ""
+    for_owners: bool = False
 
     @property
     def url(self) -> str:
@@ -130,10 +132,11 @@ GROUPS = (
                 "inbound_integrations.list_view",
                 "integration",
                 ("quick_setup", "form_fragments", "integration_keys", "integration_tabs"),
+                for_owners=True,
             ),
             Module("Auth Scopes", "auth_scopes.list_view", "scope"),
-            Module("Manage Tokens", "manage_tokens.list_view", "key"),
-            Module("Token Events", "token_events.list_view", "list"),
+            Module("Manage Tokens", "manage_tokens.list_view", "key", for_owners=True),
+            Module("Token Events", "token_events.list_view", "list", for_owners=True),
         ),
         INTEGRATION_ADMINISTRATORS,
     ),
@@ -142,6 +145,13 @@ GROUPS = (
 
 
 def list_groups() -> list[Group]:
-    """Return the groups that the signed-in user may use."""
-    groups = (group for group in GROUPS if not group.roles or caller().permissions.has_role(group.roles))
-    return [replace(group, modules=tuple(each for each in group.modules if each.is_open)) for group in groups]
+    """Return the groups that the signed-in user may use, with the modules that they may open."""
+    groups = (replace(group, modules=tuple(_open_modules(group))) for group in GROUPS)
+    return [group for group in groups if group.modules]
+
+
+def _open_modules(group: Group) -> Iterator[Module]:
+    has_role = not group.roles or caller().permissions.has_role(group.roles)
+    for module in group.modules:
+        if module.is_open and (has_role or (module.for_owners and owns_integrations())):
+            yield module

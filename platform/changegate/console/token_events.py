@@ -6,42 +6,43 @@ See docs/reference/inbound-integrations.md#console.
 from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from changegate.console.event_list import EVENTS_PER_PAGE, EventList
-from changegate.console.guards import caller, require_integration_administrator
+from changegate.console.guards import caller, manages_integrations, require_integration_administrator
 from changegate.console.integrations.claim_pins import list_claims
 from changegate.console.integrations.pages import stale_integration
 from changegate.console.local_times import shown
+from changegate.console.records.list_views import list_page
+from changegate.console.records.own_lists import show_list_with
 from changegate.database import commit
 from changegate.errors import InputInvalid, RecordNotFound
 from changegate.extensions import db, now
 from changegate.models import OAuthEntity, OAuthExchange, SysUser
 from changegate.schemas.presets import Preset, find_by_issuer, find_preset
-from changegate.services.integrations.integrations import constrain, list_integrations, lock_integration
-from changegate.services.oauth.event_search import OUTCOMES, find_events_by_id, get_event, search_events
+from changegate.services.integrations.integrations import constrain, lock_integration
+from changegate.services.oauth.event_bounds import write_counts
+from changegate.services.oauth.event_search import find_events_by_id, get_event
 from changegate.services.oauth.events import advice_of, claims_of, has_report, report_of
+from changegate.services.tables.queries.encoded_query import Condition, EncodedQuery
+from changegate.services.tables.reading.records import count_records
+from changegate.services.tables.registry import get_table
 from changegate.unproxied import current_request
 
 NOT_THERE = "The event has no claim {} that a condition can use."
 bp = Blueprint("token_events", __name__, url_prefix="/inbound-integrations/events")
 bp.before_request(require_integration_administrator)
+show_list_with("oauth_exchange", "console/token_events.html")
 
 
 @bp.get("")
 def list_view() -> ResponseReturnValue:
-    """Show a page of events, newest first, or the event with the given correlation ID."""
-    state = EventList.of_arguments(current_request().args)
-    integrations = {entity.sys_id: entity for entity in list_integrations()}
-    events = _find_events(state, integrations)
-    if state.correlation_id and len(events) == 1:
-        return redirect(url_for("token_events.record_view", correlation_id=events[0].correlation_id))
-    return render_template(
-        "console/token_events.html",
-        wanted=state,
-        events=events[:EVENTS_PER_PAGE],
-        next_before=events[EVENTS_PER_PAGE - 1].correlation_id if len(events) > EVENTS_PER_PAGE else None,
-        integrations=integrations,
-        outcomes=OUTCOMES,
-    )
+    """Show a page of events, newest first, or the event whose correlation ID is searched for."""
+    sent = current_request().args
+    text = sent.get("correlation_id", sent.get("search", ""))
+    # An ID is found by its beginning. Owners find those of their integrations.
+    found = [event.correlation_id for event in find_events_by_id(text, limit=2)]
+    if len(found) == 1 and (manages_integrations() or _is_own(found[0])):
+        return redirect(url_for("token_events.record_view", correlation_id=found[0]))
+    write_counts()
+    return list_page(get_table("oauth_exchange"))
 
 
 @bp.get("/<correlation_id>")
@@ -91,14 +92,9 @@ def constrain_view(correlation_id: str) -> ResponseReturnValue:
     return redirect(url_for("inbound_integrations.record_view", client_id=entity.client_id))
 
 
-def _find_events(wanted: EventList, integrations: dict[str, OAuthEntity]) -> list[OAuthExchange]:
-    if wanted.correlation_id:
-        return find_events_by_id(wanted.correlation_id, EVENTS_PER_PAGE)
-    chosen = [sys_id for sys_id, entity in integrations.items() if entity.client_id == wanted.integration]
-    if wanted.integration and not chosen:
-        return []
-    wanted_filter = wanted.filter(chosen[0] if chosen else None)
-    return search_events(wanted_filter, EVENTS_PER_PAGE + 1, wanted.before or None)
+def _is_own(correlation_id: str) -> bool:
+    query = EncodedQuery((((Condition("sys_id", "=", correlation_id),),),))
+    return count_records(get_table("oauth_exchange"), caller(), query) > 0
 
 
 def _find_entity(event: OAuthExchange) -> OAuthEntity | None:

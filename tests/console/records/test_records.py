@@ -141,7 +141,7 @@ def test_suggestions_are_records_that_the_user_may_see(admin: Visitor, sign_in: 
     make(app, "sys_user", user_name="ada.old", name="Ada Old", active=False)
     answer = sign_in("nora").open("/records/sys_user/suggestions?q=ADA")
     assert answer.json == {"suggestions": [{"value": "ada", "label": "Ada Lovelace"}]}
-    assert sign_in("rita").open("/records/oauth_entity/suggestions?q=a").status_code in {400, 403}
+    assert sign_in("rita").open("/records/sys_auth_scope/suggestions?q=a").status_code in {400, 403}
 
 
 def test_related_lists_lead_to_the_records_that_refer_to_this_one(admin: Visitor, group: str) -> None:

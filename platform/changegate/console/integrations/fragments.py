@@ -9,11 +9,17 @@ from typing import Any
 from flask import Blueprint, render_template
 
 from changegate.console.carried_forms import FRAGMENT_HEADER
-from changegate.console.guards import require_integration_administrator
+from changegate.console.guards import manages_integrations, require_integration_administrator
 from changegate.console.integrations.condition_check import check_conditions
 from changegate.console.integrations.connection_types import get_connection
 from changegate.console.integrations.form import IntegrationForm
-from changegate.console.integrations.pages import form_context, render_new_page, render_record_page, target_of
+from changegate.console.integrations.pages import (
+    form_context,
+    render_new_page,
+    render_record_page,
+    stored_form,
+    target_of,
+)
 from changegate.console.integrations.steps import take_step, use_keys_step
 from changegate.console.integrations.token_trial import try_token
 from changegate.database import rollback
@@ -53,9 +59,12 @@ def check_conditions_view(client_id: str | None = None, connection_type: str = "
 @bp.post("/new/<connection_type>/try-token")
 @bp.post("/<client_id>/try-token")
 def try_token_view(client_id: str | None = None, connection_type: str = "") -> str:
-    """Check a token against the form as typed; raises `RecordNotFound`."""
+    """Check a token against the form as typed, or for owners against what is stored; raises `RecordNotFound`."""
+    is_manager = manages_integrations()
     _end_transaction()
     form, entity = _form(client_id, connection_type)
+    if entity is not None and not is_manager:
+        form = stored_form(entity)
     trial = try_token(form, current_request().form.get("assertion", ""), entity)
     return _answer("console/_token_trial.html", form, entity, trial=trial)
 

@@ -6,7 +6,9 @@ from typing import Any
 from flask import render_template, url_for
 from flask.typing import ResponseReturnValue
 
+from changegate.console.guards import manages_integrations
 from changegate.console.integrations.choices import form_choices
+from changegate.console.integrations.details import list_facts
 from changegate.console.integrations.form import IntegrationForm, form_of_entity
 from changegate.console.integrations.tabs import DETAILS, tab_context
 from changegate.console.stale_forms import stale_page
@@ -32,7 +34,13 @@ def render_new_page(form: IntegrationForm, **results: Any) -> str:
 
 
 def render_record_page(entity: OAuthEntity, form: IntegrationForm | None = None, **results: Any) -> str:
-    """Render a registered integration: as stored, or with a form as typed."""
+    """Render a registered integration: as stored, or with a form as typed; for owners, what is stored as text."""
+    if not manages_integrations():
+        context = tab_context(entity, DETAILS) | {
+            "facts": list_facts(entity),
+            "target": {"client_id": entity.client_id},
+        }
+        return render_template("console/integration_details.html", **context, **results)
     return render_template(
         "console/integration_record.html",
         **tab_context(entity, DETAILS) | form_context(form or stored_form(entity), entity),

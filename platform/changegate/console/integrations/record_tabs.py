@@ -7,12 +7,12 @@ from changegate.console.guards import caller, require_integration_administrator
 from changegate.console.integrations.history import list_history
 from changegate.console.integrations.pages import stale_integration
 from changegate.console.integrations.tabs import DETAILS, EVENTS, HISTORY, tab_context
-from changegate.console.list_arguments import page_number
+from changegate.console.records.list_state import page_number
 from changegate.database import commit
 from changegate.extensions import now
 from changegate.services.integrations.integrations import delete_integration, get_integration, lock_integration
 from changegate.services.oauth.event_search import REPORTED_FOR, count_events, count_would_refuse, list_events
-from changegate.services.oauth.live_tokens import TokenFilter, count_tokens
+from changegate.services.oauth.log_tables import count_live_tokens
 from changegate.unproxied import current_request
 
 SHOWN_EVENTS = 20
@@ -50,7 +50,7 @@ def delete_question_view(client_id: str) -> str:
     return render_template(
         "console/integration_delete.html",
         **tab_context(entity, DETAILS),
-        tokens=count_tokens(TokenFilter(entity.sys_id)),
+        tokens=count_live_tokens(entity=entity.sys_id),
         events=count_events(entity.sys_id),
     )
 

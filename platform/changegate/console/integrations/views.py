@@ -13,7 +13,7 @@ from changegate.console.guards import caller, require_integration_administrator
 from changegate.console.integrations.checked_form import load_checked
 from changegate.console.integrations.connection_types import OFFERS, get_connection
 from changegate.console.integrations.form import IntegrationForm
-from changegate.console.integrations.listing import STATUSES, IntegrationList, find_rows, list_draft_rows
+from changegate.console.integrations.listing import list_context
 from changegate.console.integrations.pages import (
     previous_secret_until,
     render_new_page,
@@ -24,6 +24,8 @@ from changegate.console.integrations.pages import (
 )
 from changegate.console.integrations.run_page import render_run_page, render_run_status
 from changegate.console.integrations.setup_pages import BEARER, render_box
+from changegate.console.records.list_views import list_page
+from changegate.console.records.own_lists import show_list_with
 from changegate.console.stale_forms import is_stale, list_differences
 from changegate.database import commit, rollback
 from changegate.errors import InputInvalid, RecordNotFound
@@ -33,41 +35,33 @@ from changegate.schemas import presets
 from changegate.services.hygiene.warnings import warn_of_saved
 from changegate.services.integrations.authority import require_authority
 from changegate.services.integrations.connection_types import connection_type_of
-from changegate.services.integrations.drafts import discard_draft, get_draft, list_drafts
+from changegate.services.integrations.drafts import discard_draft, get_draft
 from changegate.services.integrations.integrations import get_integration, lock_integration, rotate_secret, set_active
 from changegate.services.integrations.saving import change_integration, register_integration
 from changegate.services.keys.key_store import key_store
+from changegate.services.tables.display.shapes import Shape
+from changegate.services.tables.reading.records import read_record
+from changegate.services.tables.registry import get_table
 from changegate.unproxied import current_request
 
-LIST_COLUMNS = (
-    ("name", "Name"),
-    ("type", "Type"),
-    ("provider_name", "Provider name and issuer"),
-    ("active", "Active"),
-    ("owner", "Owner"),
-    ("review_date", "Review date"),
-    ("latest", "Last token event"),
-)
 NOT_SAVED, NOT_ENABLED = "Not saved", "Not enabled"
 SECRET_OVERLAPS = {"0": timedelta(0), "24": timedelta(hours=24)}
 bp = Blueprint("inbound_integrations", __name__, url_prefix="/inbound-integrations")
 bp.before_request(require_integration_administrator)
+show_list_with("oauth_entity", "console/inbound_integrations.html", list_context)
 
 
 @bp.get("")
-def list_view() -> str:
+def list_view() -> ResponseReturnValue:
     """Show a page of the integrations, each with its latest event."""
-    state = IntegrationList.of_arguments(current_request().args)
-    rows, total = find_rows(state)
-    return render_template(
-        "console/inbound_integrations.html",
-        wanted=state,
-        rows=rows,
-        total=total,
-        columns=LIST_COLUMNS,
-        statuses=STATUSES,
-        drafts=() if state.is_filtered else list_draft_rows(list_drafts(caller().sys_id)),
-    )
+    return list_page(get_table("oauth_entity"))
+
+
+@bp.get("/by-sys-id/<sys_id>")
+def by_sys_id_view(sys_id: str) -> ResponseReturnValue:
+    """Redirect to the integration with a sys_id, by which other records refer to it; raises `RecordNotFound`."""
+    record = read_record(get_table("oauth_entity"), caller(), sys_id, Shape("", fields=("client_id",)))
+    return redirect(url_for("inbound_integrations.record_view", client_id=record["client_id"]))
 
 
 @bp.get("/new")

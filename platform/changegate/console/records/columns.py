@@ -18,6 +18,13 @@ DEFAULT_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "task": ("number", "short_description", "sys_class_name", "state", "assignment_group", "assigned_to"),
     "sysapproval_approver": ("sysapproval", "state", "approver", "group", "sys_created_on", "answered_at"),
     "std_change_record_producer": ("name", "description", "active", "current_version", "sys_updated_on"),
+    "oauth_entity": ("name", "type", "provider_name", "active", "owner", "review_date"),
+    "oauth_exchange": ("sys_created_on", "entity", "outcome", "reason", "subject", "kid", "sys_id"),
+    "oauth_credential": ("sys_created_on", "entity", "subject", "user", "scope", "expires_at"),
+    "machine_identity": (
+        "user_name", "name", "kind", "roles", "tokens", "last_exchange_at", "last_call_at", "findings",
+    ),
+    "security_finding": ("name", "severity", "sentence", "code", "remedy"),
     "sys_user": ("user_name", "name", "email", "active", "locked_out", "last_login_time"),
 }  # fmt: skip
 

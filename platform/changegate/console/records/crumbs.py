@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from changegate.console.records.computed_lists import find_labels
 from changegate.console.records.condition_rows import OPERATORS_BY_NAME, shown_value, text_of_terms
 from changegate.console.records.list_state import ListState
 from changegate.models.base import SYS_ID_LENGTH
 from changegate.services.access.caller import Caller
-from changegate.services.tables.choices import find_choices
 from changegate.services.tables.display.display_names import Names, find_names
 from changegate.services.tables.queries.encoded_query import TEXT_SEARCH, AnyOf, Condition, EncodedQuery, Term
 
@@ -29,7 +29,7 @@ def crumbs_of(state: ListState, caller: Caller) -> list[Crumb]:
     """Return the crumbs of the conditions of a list."""
     conditions = [term for chain in _chains(state.conditions) for term in chain if isinstance(term, Condition)]
     names = _names(state, conditions, caller)
-    choices = find_choices(state.table.name, {term.field for term in conditions if term.field in state.table.entries})
+    choices = find_labels(state.table, {term.field for term in conditions if term.field in state.table.entries})
     crumbs = []
     groups = state.conditions.alternatives
     for group_at, group in enumerate(groups):

@@ -6,16 +6,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import orjson
 
-from changegate.services.tables.reading.records import Records
+from changegate.services.tables.display.display_values import WireRecord
 from changegate.services.tables.registry import Table
 
 MOST_EXPORTED = 10_000
 # Spreadsheets evaluate a cell that begins with one of these.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-Export = Callable[[Table, Sequence[str], Records], bytes]
+Export = Callable[[Table, Sequence[str], Sequence[WireRecord]], bytes]
 
 
-def _csv(table: Table, columns: Sequence[str], records: Records) -> bytes:
+def _csv(table: Table, columns: Sequence[str], records: Sequence[WireRecord]) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(table.entries[name].label for name in columns)
@@ -24,7 +24,7 @@ def _csv(table: Table, columns: Sequence[str], records: Records) -> bytes:
     return text.getvalue().encode("utf-8-sig")
 
 
-def _csv_rows(columns: Sequence[str], records: Records) -> Iterator[list[str]]:
+def _csv_rows(columns: Sequence[str], records: Sequence[WireRecord]) -> Iterator[list[str]]:
     for record in records:
         yield [_harmless(str(record[name]["display_value"])) for name in columns]
 
@@ -34,7 +34,7 @@ def _harmless(text: str) -> str:
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
-def _json(_table: Table, columns: Sequence[str], records: Records) -> bytes:
+def _json(_table: Table, columns: Sequence[str], records: Sequence[WireRecord]) -> bytes:
     return orjson.dumps([{name: record[name] for name in ("sys_id", *columns)} for record in records])
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Self
 from urllib.parse import urlencode
 
-from changegate.console.list_arguments import MAX_PAGE, MAX_SEARCH_LENGTH, page_number
 from changegate.printable import typed
 from changegate.services.tables.queries.encoded_query import (
     TEXT_SEARCH,
@@ -21,6 +20,14 @@ from changegate.services.tables.registry import Table
 QUERY, SEARCH, FIELDS, PAGE, SIZE = "sysparm_query", "search", "fields", "page", "per_page"
 PAGE_SIZES = (20, 50, 100)
 MOST_COLUMNS = 20
+MAX_PAGE = 1_000_000
+MAX_SEARCH_LENGTH = 100
+DEFAULT_ORDERS: Mapping[str, Order] = {
+    # A correlation ID begins with its time.
+    "oauth_exchange": Order("sys_id", is_descending=True),
+    "oauth_credential": Order("sys_id", is_descending=True),
+    "security_finding": Order("severity"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,8 +126,20 @@ class ListState:
         return f"/api/now/table/{self.table.name}?{urlencode(parameters)}"
 
 
+def page_number(text: str) -> int:
+    """Return a positive number from a URL, or 0 if it is invalid."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+
+
+def query_of(field: str, value: str) -> str:
+    """Return the encoded query of the records whose field has a value."""
+    return render_encoded_query(EncodedQuery((((Condition(field, "=", value),),),)))
+
+
 def default_order(table: Table) -> Order:
     """Return the order of a list that names none: tasks by number, newest first, other records by name or newest."""
+    if table.name in DEFAULT_ORDERS:
+        return DEFAULT_ORDERS[table.name]
     if "number" in table.columns:
         return Order("number", is_descending=True)
     if "order" in table.columns:

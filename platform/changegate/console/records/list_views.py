@@ -9,12 +9,14 @@ from changegate.console.guards import caller, require_login
 from changegate.console.records import bulk, saved_filters
 from changegate.console.records.cells import cells_of
 from changegate.console.records.columns import columns_of, preference_of, readable_columns
+from changegate.console.records.computed_lists import ComputedTable, find_labels, get_listed, operators_of, read_list
 from changegate.console.records.condition_rows import (
     AND,
     ENCODED,
     JOINS,
     OPERATORS,
     PERIODS,
+    BuilderOperator,
     ConditionRow,
     kind_of,
     query_of_rows,
@@ -24,14 +26,12 @@ from changegate.console.records.condition_rows import (
 from changegate.console.records.crumbs import crumbs_of
 from changegate.console.records.exports import FORMATS, MOST_EXPORTED
 from changegate.console.records.list_state import MOST_COLUMNS, PAGE_SIZES, QUERY, ListState
+from changegate.console.records.own_lists import own_list_of
 from changegate.console.records.pages import OWN_LISTS, list_url, plural_of, record_url
 from changegate.database import commit
 from changegate.errors import RecordNotFound
 from changegate.extensions import settings
-from changegate.services.tables.choices import find_choices
-from changegate.services.tables.display.shapes import DisplayValue, Shape
-from changegate.services.tables.reading.records import read_page
-from changegate.services.tables.registry import Table, get_table
+from changegate.services.tables.registry import Table
 from changegate.services.users.preferences import set_preference
 from changegate.unproxied import current_request
 
@@ -42,7 +42,7 @@ bp.before_request(require_login)
 @bp.get("/<table_name>")
 def list_view(table_name: str) -> ResponseReturnValue:
     """Show a page of the records of a table that the user may see."""
-    table = get_table(table_name)
+    table = get_listed(table_name)
     if table_name in OWN_LISTS:
         return redirect(list_url(table_name, **current_request().args))
     return list_page(table)
@@ -55,14 +55,19 @@ def list_page(table: Table, rows: Sequence[ConditionRow] | None = None, status: 
     who = caller()
     columns = columns_of(table, who, state.fields)
     fields = readable_columns(table, who)
-    page = read_page(table, who, state.query, _shape(columns), limit=state.page_size, offset=state.offset)
+    page = read_list(table, who, state.query, columns, limit=state.page_size, offset=state.offset)
+    own = own_list_of(table.name)
     return render_template(
-        "console/records/list.html",
+        own.template,
         wanted=state,
         table=table,
         plural=plural_of(table),
         columns=[(name, table.entries[name].label) for name in columns],
-        records=[(record, cells_of(table, columns, record)) for record in page.records],
+        records=[
+            (record, cells_of(table, columns, record, page.links.get(record["sys_id"]["value"], {})))
+            for record in page.records
+        ],
+        links=page.links,
         total=page.total,
         crumbs=crumbs_of(state, who),
         rows=rows_of_query(state.conditions, table.entries) if rows is None else rows,
@@ -71,24 +76,25 @@ def list_page(table: Table, rows: Sequence[ConditionRow] | None = None, status: 
         # Those that are shown come first, in their order.
         column_names=[(name, table.entries[name].label) for name in dict.fromkeys((*columns, *fields))],
         shown=columns,
-        choices=find_choices(table.name, [name for name in fields if table.entries[name].choices is not None]),
+        choices=find_labels(table, [name for name in fields if table.entries[name].choices is not None]),
         filters=saved_filters.list_filters(table, who),
         bulk_fields=bulk.editable_fields(table, who),
-        builder={"joins": JOINS, "operators": OPERATORS, "periods": PERIODS, "encoded": ENCODED},
+        builder={"joins": JOINS, "operators": _operators(table), "periods": PERIODS, "encoded": ENCODED},
         page_sizes=PAGE_SIZES,
-        api_url=f"{settings().base_url}{state.api_path(columns)}",
+        api_url="" if isinstance(table, ComputedTable) else f"{settings().base_url}{state.api_path(columns)}",
         most_exported=MOST_EXPORTED,
         reads_all=table.own_rows is None or who.permissions.has_role(table.reads_all),
         may_create=table.access.admits("create", who.permissions),
         list_url=list_url,
         record_url=record_url,
+        **own.context(page.records),
     ), status
 
 
 @bp.post("/<table_name>/filter")
 def filter_view(table_name: str) -> ResponseReturnValue:
     """Go to the list with the conditions of the filter form, or show the form with another row or its errors."""
-    table = get_table(table_name)
+    table = get_listed(table_name)
     form = current_request().form
     state = ListState.of_arguments(table, current_request().args)
     rows = rows_of_form(form)
@@ -105,7 +111,7 @@ def filter_view(table_name: str) -> ResponseReturnValue:
 @bp.post("/<table_name>/columns")
 def columns_view(table_name: str) -> ResponseReturnValue:
     """Remember the columns that the user has chosen for the lists of a table."""
-    table = get_table(table_name)
+    table = get_listed(table_name)
     form = current_request().form
     readable = readable_columns(table, caller())
     names = [] if form.get("step") == "reset" else [name for name in form.getlist("column") if name in readable]
@@ -119,7 +125,7 @@ def columns_view(table_name: str) -> ResponseReturnValue:
 @bp.post("/<table_name>/saved-filters")
 def save_filter_view(table_name: str) -> ResponseReturnValue:
     """Save the query of the list under a title."""
-    table = get_table(table_name)
+    table = get_listed(table_name)
     title = current_request().form.get("title", "")
     saved_filters.save_filter(table, caller(), title, current_request().args.get(QUERY, ""))
     commit()
@@ -133,13 +139,13 @@ def delete_filter_view(table_name: str, sys_id: str) -> ResponseReturnValue:
     saved_filters.delete_filter(caller(), sys_id)
     commit()
     flash("The filter is deleted.")
-    return redirect(_back_to(get_table(table_name)))
+    return redirect(_back_to(get_listed(table_name)))
 
 
 @bp.post("/<table_name>/update")
 def bulk_view(table_name: str) -> ResponseReturnValue:
     """Set a field of the selected records, each on its own, and show the result for each."""
-    table = get_table(table_name)
+    table = get_listed(table_name)
     form = current_request().form
     results = bulk.update_records(table, caller(), form.getlist("sys_id"), form.get("field", ""), form.get("value", ""))
     return render_template(
@@ -157,17 +163,18 @@ def export_view(table_name: str, file_format: str) -> Response:
     """Return the records of a list, up to `MOST_EXPORTED`, with the columns that the list shows."""
     if file_format not in FORMATS:
         raise RecordNotFound
-    table = get_table(table_name)
+    table = get_listed(table_name)
     state = ListState.of_arguments(table, current_request().args)
     columns = columns_of(table, caller(), state.fields)
-    records = read_page(table, caller(), state.query, _shape(columns), limit=MOST_EXPORTED, offset=0).records
+    records = read_list(table, caller(), state.query, columns, limit=MOST_EXPORTED, offset=0).records
     render, mimetype = FORMATS[file_format]
     disposition = f'attachment; filename="{table.name}.{file_format}"'
     return Response(render(table, columns, records), mimetype=mimetype, headers={"Content-Disposition": disposition})
 
 
-def _shape(columns: Sequence[str]) -> Shape:
-    return Shape("", DisplayValue.ALL, exclude_reference_link=True, fields=("sys_id", *columns))
+def _operators(table: Table) -> list[BuilderOperator]:
+    possible = operators_of(table)
+    return [each for each in OPERATORS if possible is None or each.name in possible]
 
 
 def _back_to(table: Table) -> str:

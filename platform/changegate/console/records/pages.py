@@ -10,11 +10,24 @@ from changegate.services.tables.dictionary import declared_entries
 from changegate.services.tables.registry import NOBODY, TABLES, Table, find_table
 from changegate.services.tables.visibility import may_read
 
-# The endpoints of lists and records that have pages of their own, by table.
-OWN_LISTS: Mapping[str, str] = {"change_request": "change_requests.list_view"}
-OWN_PAGES: Mapping[str, str] = {"change_request": "change_requests.record_view"}
+# The endpoints of lists that have a page of their own, by table; computed tables have no other.
+OWN_LISTS: Mapping[str, str] = {
+    "change_request": "change_requests.list_view",
+    "oauth_entity": "inbound_integrations.list_view",
+    "oauth_exchange": "token_events.list_view",
+    "oauth_credential": "manage_tokens.list_view",
+    "machine_identity": "machine_identities.list_view",
+    "security_finding": "security_findings.list_view",
+}
+# The endpoints of records that have a page of their own, and the argument that is their sys_id.
+OWN_PAGES: Mapping[str, tuple[str, str]] = {
+    "change_request": ("change_requests.record_view", "sys_id"),
+    "oauth_entity": ("inbound_integrations.by_sys_id_view", "sys_id"),
+    "oauth_exchange": ("token_events.record_view", "correlation_id"),
+    "oauth_credential": ("token_events.record_view", "correlation_id"),
+}
 # Pages that links lead to instead of the generic page of the record, which exists as well.
-FIRST_PAGES: Mapping[str, str] = {**OWN_PAGES, "sysapproval_approver": "approvals.record_view"}
+FIRST_PAGES: Mapping[str, tuple[str, str]] = {**OWN_PAGES, "sysapproval_approver": ("approvals.record_view", "sys_id")}
 
 # Labels whose plural is not regular, or that have none.
 PLURALS: Mapping[str, str] = {
@@ -22,6 +35,11 @@ PLURALS: Mapping[str, str] = {
     "sys_audit": "Audit trail",
     "sys_choice": "Choices",
     "chg_policy_approval": "Approval policies",
+    "oauth_entity": "Inbound Integrations",
+    "oauth_exchange": "Token Events",
+    "oauth_credential": "Manage Tokens",
+    "machine_identity": "Machine Identities",
+    "security_finding": "Security Findings",
 }
 
 
@@ -51,7 +69,9 @@ def list_url(table: str, **arguments: Any) -> str:
 def record_url(table: str, sys_id: str) -> str | None:
     """Return the path of a record's page, or None if the table is not served."""
     if table in FIRST_PAGES:
-        return url_for(FIRST_PAGES[table], sys_id=sys_id)
+        endpoint, argument = FIRST_PAGES[table]
+        values: dict[str, Any] = {argument: sys_id}
+        return url_for(endpoint, **values)
     return url_for("record_pages.record_view", table_name=table, sys_id=sys_id) if find_table(table) else None
 
 

@@ -88,7 +88,7 @@ def record_view(table_name: str, sys_id: str) -> ResponseReturnValue:
     """Show a record; raises `RecordNotFound`."""
     table = get_table(table_name)
     if table_name in OWN_PAGES:
-        return redirect(url_for(OWN_PAGES[table_name], sys_id=sys_id))
+        return redirect(record_url(table_name, sys_id) or "")
     record, version = _read(table, sys_id)
     form = form_of_record(fields_of(table, caller(), is_new=False), record)
     return _record_page(table, record, version, form)

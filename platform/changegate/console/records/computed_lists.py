@@ -1,0 +1,133 @@
+"""Lists of what no table holds: rows that are computed in Python, filtered and sorted as those of a table are."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from changegate.services.access.caller import Caller
+from changegate.services.state_models.conditions import CONDITION_OPERATORS, FactCondition, parse_condition
+from changegate.services.tables.choices import find_choices
+from changegate.services.tables.display.display_values import WireRecord
+from changegate.services.tables.display.shapes import DisplayValue, Shape
+from changegate.services.tables.queries.encoded_query import TEXT_SEARCH, Condition, EncodedQuery, render_encoded_query
+from changegate.services.tables.reading.records import read_page, require_operation
+from changegate.services.tables.registry import Table, View, get_table
+from changegate.services.tables.values import local_text, render_value
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class ComputedTable(View):
+    """A table whose rows a function returns, by field; no statement reads it, and the Table API does not serve it."""
+
+    rows: Callable[[], Iterable[Row]] = field(kw_only=True)
+    # Returns the paths that fields of a row link to, and the path of the row itself as that of `sys_id`.
+    links: Callable[[Row], Mapping[str, str]] = field(kw_only=True)
+
+    @property
+    def columns(self) -> Mapping[str, Any]:
+        """The declared fields; they have no columns."""
+        return self.declared
+
+
+COMPUTED: dict[str, ComputedTable] = {}
+
+
+def add_computed_table(table: ComputedTable) -> None:
+    """Make a computed table known to the lists."""
+    COMPUTED[table.name] = table
+
+
+def get_listed(name: str) -> Table:
+    """Return a served or a computed table by name. Raises `TableUnknown`."""
+    return COMPUTED.get(name) or get_table(name)
+
+
+@dataclass(frozen=True, slots=True)
+class ListPage:
+    """The records of a page, with the columns that were asked for, the number of all, and the links of each record."""
+
+    records: Sequence[WireRecord]
+    total: int
+    links: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+def read_list(
+    table: Table, caller: Caller, query: EncodedQuery, columns: Sequence[str], *, limit: int, offset: int
+) -> ListPage:
+    """Return a page of the records that match a query and that the caller may see."""
+    if isinstance(table, ComputedTable):
+        return _read_computed(table, caller, query, limit=limit, offset=offset)
+    shape = Shape("", DisplayValue.ALL, exclude_reference_link=True, fields=("sys_id", *columns))
+    page = read_page(table, caller, query, shape, limit=limit, offset=offset)
+    return ListPage(list(page.records), page.total)
+
+
+def find_labels(table: Table, names: Iterable[str]) -> Mapping[str, Mapping[str, str]]:
+    """Return the labels of the values of fields, for those that have choices."""
+    if isinstance(table, ComputedTable):
+        return {name: choices for name in names if (choices := table.declared[name].choices)}
+    return find_choices(table.name, names)
+
+
+def operators_of(table: Table) -> frozenset[str] | None:
+    """Return the operators that conditions of a list may have; None is all."""
+    return CONDITION_OPERATORS if isinstance(table, ComputedTable) else None
+
+
+def _read_computed(table: ComputedTable, caller: Caller, query: EncodedQuery, *, limit: int, offset: int) -> ListPage:
+    require_operation(table, caller.permissions, "read")
+    condition, words = _parse(table, query)
+    rows = [row for row in table.rows() if condition.matches(row) and _has_words(row, words)]
+    for order in reversed(query.orders):
+        if order.field in table.declared:
+            rows.sort(key=partial(_sort_key, order.field), reverse=order.is_descending)
+    shown = rows[offset : offset + limit]
+    links = {row["sys_id"]: table.links(row) for row in shown}
+    return ListPage([_wire(table, caller, row) for row in shown], len(rows), links)
+
+
+def _parse(table: ComputedTable, query: EncodedQuery) -> tuple[FactCondition, list[str]]:
+    """Return the condition of a query, and the words that it searches for; terms of unknown fields are ignored."""
+    words: list[str] = []
+    alternatives = []
+    for group in query.alternatives:
+        chains = []
+        for chain in group:
+            terms = [term for term in chain if isinstance(term, Condition)]
+            words += [word for term in terms if term.field == TEXT_SEARCH for word in term.value.lower().split()]
+            if known := tuple(term for term in terms if term.field in table.declared):
+                chains.append(known)
+        if chains:
+            alternatives.append(tuple(chains))
+    text = render_encoded_query(replace(query, alternatives=tuple(alternatives), orders=()))
+    return parse_condition(text, table.declared, field="sysparm_query"), words
+
+
+def _has_words(row: Row, words: Sequence[str]) -> bool:
+    texts = [value.lower() for value in row.values() if isinstance(value, str)]
+    return all(any(word in text for text in texts) for word in words)
+
+
+def _sort_key(field: str, row: Row) -> tuple[bool, Any]:
+    """Return the key of a row: without regard to case, and rows without a value first."""
+    value = row[field]
+    if isinstance(value, str):
+        return True, value.lower()
+    return value is not None, 0 if value is None else value
+
+
+def _wire(table: ComputedTable, caller: Caller, row: Row) -> WireRecord:
+    return {name: _member(table, caller, name, row[name]) for name in table.declared}
+
+
+def _member(table: ComputedTable, caller: Caller, name: str, value: Any) -> dict[str, str]:
+    entry = table.declared[name]
+    text = render_value(entry, value)
+    shown = (entry.choices or {}).get(text, text)
+    if isinstance(value, datetime) and caller.time_zone is not None:
+        shown = local_text(caller.time_zone, text)
+    return {"value": text, "display_value": shown}
