@@ -206,6 +206,7 @@ AUDIENCES = (
         "POST /delegations/new/edit": Audience.PEOPLE,
         "POST /delegations/<sys_id>/end": Audience.PEOPLE,
         "GET /my-approvals": Audience.PEOPLE,
+        "GET /my-work": Audience.PEOPLE,
         "GET /calendar": Audience.PEOPLE,
         "GET /dashboard": Audience.PEOPLE,
         "POST /calendar/feeds": Audience.PEOPLE,

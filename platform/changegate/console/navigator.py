@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from flask import url_for
 
 from changegate.console.guards import caller, owns_integrations
+from changegate.console.my_work import GROUP_WORK
 from changegate.console.records.pages import list_url
 from changegate.services.access.permissions import INTEGRATION_ADMINISTRATORS
 from changegate.services.approvals.answers import count_pending
@@ -22,8 +23,8 @@ _COUNTS: Mapping[str, Callable[[str], int]] = {MY_APPROVALS: count_pending, NOTI
 class Module:
     """A link in the navigator, shown as current on every page of its blueprint, and of those in `others`.
 
-    With a table, the module is the list of that table, and current on all pages of its records. A module that is
-    `for_owners` is shown to owners of integrations without the roles of its group.
+    With a table, the module is the list of that table, with a query if there is one, and current on all pages of its
+    records. A module that is `for_owners` is shown to owners of integrations without the roles of its group.
     """
 
     label: str
@@ -31,12 +32,13 @@ class Module:
     icon: str
     others: tuple[str, ...] = ()
     table: str = ""
+    query: str = ""
     for_owners: bool = False
 
     @property
     def url(self) -> str:
         """Return the path of the module."""
-        return list_url(self.table) if self.table else url_for(self.endpoint)
+        return list_url(self.table, sysparm_query=self.query or None) if self.table else url_for(self.endpoint)
 
     @property
     def count(self) -> int:
@@ -57,8 +59,8 @@ class Module:
         return sent.blueprint in blueprints and (sent.view_args or {}).get("table_name", "") == self.table
 
 
-def _list_of(table: str, label: str, icon: str) -> Module:
-    return Module(label, "records.list_view", icon, ("record_pages",), table)
+def _list_of(table: str, label: str, icon: str, query: str = "") -> Module:
+    return Module(label, "records.list_view", icon, ("record_pages",), table, query)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,8 @@ GROUPS = (
     Group(
         "Change",
         (
+            Module("My work", "my_work.page_view", "person"),
+            _list_of("task", "My groups", "people", f"{GROUP_WORK}^ORDERBYDESCnumber"),
             Module("Change requests", "change_requests.list_view", "change", ("change_files",)),
             Module("Request a change", "change_offers.list_view", "plus"),
             Module("Dashboard", "dashboard.page_view", "chart"),

@@ -13,7 +13,7 @@ from changegate.services.tables.display.display_values import WireRecord
 from changegate.services.tables.display.shapes import DisplayValue, Shape
 from changegate.services.tables.queries.encoded_query import TEXT_SEARCH, Condition, EncodedQuery, render_encoded_query
 from changegate.services.tables.reading.records import read_page, require_operation
-from changegate.services.tables.registry import Table, View, get_table
+from changegate.services.tables.registry import Table, View, find_table, get_table
 from changegate.services.tables.values import local_text, render_value
 
 Row = Mapping[str, Any]
@@ -61,9 +61,25 @@ def read_list(
     """Return a page of the records that match a query and that the caller may see."""
     if isinstance(table, ComputedTable):
         return _read_computed(table, caller, query, limit=limit, offset=offset)
-    shape = Shape("", DisplayValue.ALL, exclude_reference_link=True, fields=("sys_id", *columns))
+    has_classes = not table.classes and "sys_class_name" in table.columns
+    of_class = ("sys_class_name",) if has_classes else ()
+    shape = Shape("", DisplayValue.ALL, exclude_reference_link=True, fields=("sys_id", *columns, *of_class))
     page = read_page(table, caller, query, shape, limit=limit, offset=offset)
-    return ListPage(list(page.records), page.total)
+    records = list(page.records)
+    if of_class:
+        _label_by_class(table, columns, records)
+    return ListPage(records, page.total)
+
+
+def _label_by_class(table: Table, columns: Sequence[str], records: Iterable[WireRecord]) -> None:
+    """Replace the labels of choices by those of each record's class, such as the state New of a change."""
+    chosen = [name for name in columns if name in table.entries and table.entries[name].choices is not None]
+    for record in records:
+        of_class = find_table(record["sys_class_name"]["value"])
+        labels = find_choices(of_class.name, chosen) if of_class else {}
+        for name in chosen:
+            value = record[name]["value"]
+            record[name] = {"value": value, "display_value": labels.get(name, {}).get(value, value)}
 
 
 def find_labels(table: Table, names: Iterable[str]) -> Mapping[str, Mapping[str, str]]:

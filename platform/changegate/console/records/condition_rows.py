@@ -21,7 +21,7 @@ from changegate.services.tables.queries.encoded_query import (
     parse_encoded_query,
     render_encoded_query,
 )
-from changegate.services.tables.queries.operators import ME
+from changegate.services.tables.queries.operators import ME, MY_GROUPS
 from changegate.services.tables.values import INSTANT_FORMAT, local_text
 
 AND, OR, ALTERNATIVE = "and", "or", "new"
@@ -58,6 +58,7 @@ OPERATORS = (
     BuilderOperator("STARTSWITH", "starts with", _TEXTS),
     BuilderOperator("ENDSWITH", "ends with", _TEXTS),
     BuilderOperator("DYNAMIC", "is me", _REFERENCES, takes_value=False),
+    BuilderOperator("MY GROUPS", "is one of my groups", _REFERENCES, takes_value=False),
     BuilderOperator("ON", "is on or within", _DATES),
     BuilderOperator("NOTON", "is not on or within", _DATES),
     BuilderOperator(">=", "is at or after, at least", _NUMBERS | _DATES),
@@ -68,6 +69,8 @@ OPERATORS = (
     BuilderOperator("ISNOTEMPTY", "is not empty", _ALL, takes_value=False),
 )
 OPERATORS_BY_NAME: Mapping[str, BuilderOperator] = {operator.name: operator for operator in OPERATORS}
+# The dynamic filters, which are operators of their own in the builder.
+DYNAMIC_FILTERS: Mapping[str, str] = {"DYNAMIC": ME, "MY GROUPS": MY_GROUPS}
 COMPARED_TIMES = frozenset({">=", "<=", ">", "<"})
 # What `is on or within` takes besides a day.
 PERIODS = ("Today", "Yesterday", "Tomorrow", "This week", "Last week", "Next week", "This month", "Last month",
@@ -138,11 +141,18 @@ def _joined_terms(group: AllOf, *, is_first: bool) -> Iterator[tuple[str, Term]]
 
 def _row(join: str, term: Term, entries: Mapping[str, Entry]) -> ConditionRow:
     entry = entries.get(term.field) if isinstance(term, Condition) else None
-    if not isinstance(term, Condition) or entry is None or term.operator not in OPERATORS_BY_NAME:
+    operator = operator_of(term) if isinstance(term, Condition) else None
+    if not isinstance(term, Condition) or entry is None or operator is None:
         return ConditionRow(join, operator=ENCODED, value=text_of_terms(((term,),)))
-    if term.operator == "DYNAMIC" and term.value != ME:
-        return ConditionRow(join, operator=ENCODED, value=text_of_terms(((term,),)))
-    return ConditionRow(join, term.field, term.operator, shown_value(term, entry))
+    return ConditionRow(join, term.field, operator.name, shown_value(term, entry))
+
+
+def operator_of(condition: Condition) -> BuilderOperator | None:
+    """Return the operator of the builder that a condition has, or None if the builder has none."""
+    if condition.operator == "DYNAMIC":
+        found = (name for name, sys_id in DYNAMIC_FILTERS.items() if sys_id == condition.value)
+        return OPERATORS_BY_NAME.get(next(found, ""))
+    return None if condition.operator in DYNAMIC_FILTERS else OPERATORS_BY_NAME.get(condition.operator)
 
 
 def text_of_terms(chains: Iterable[AnyOf]) -> str:
@@ -181,7 +191,8 @@ def _terms(row: ConditionRow, entries: Mapping[str, Entry]) -> Iterator[Term]:
                 yield from chain
         return
     if not OPERATORS_BY_NAME[row.operator].takes_value:
-        yield Condition(row.field, row.operator, ME if row.operator == "DYNAMIC" else "")
+        dynamic = DYNAMIC_FILTERS.get(row.operator)
+        yield Condition(row.field, "DYNAMIC" if dynamic else row.operator, dynamic or "")
         return
     value = row.value
     if entries[row.field].kind == "glide_date_time" and row.operator in COMPARED_TIMES:

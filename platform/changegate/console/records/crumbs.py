@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from changegate.console.records.computed_lists import find_labels
-from changegate.console.records.condition_rows import OPERATORS_BY_NAME, shown_value, text_of_terms
+from changegate.console.records.condition_rows import operator_of, shown_value, text_of_terms
 from changegate.console.records.list_state import ListState
 from changegate.models.base import SYS_ID_LENGTH
 from changegate.services.access.caller import Caller
@@ -69,7 +69,7 @@ def _words(state: ListState, term: Term, names: Names, choices: Mapping[str, Map
         return "", text_of_terms(((term,),))
     if term.field == TEXT_SEARCH:
         return "Text contains", term.value
-    entry, operator = state.table.entries.get(term.field), OPERATORS_BY_NAME.get(term.operator)
+    entry, operator = state.table.entries.get(term.field), operator_of(term)
     if entry is None or operator is None:
         return "", text_of_terms(((term,),))
     value = shown_value(term, entry)

@@ -85,9 +85,7 @@ def own_delegations(table: Table) -> ColumnElement[bool]:
 
 def roles_of_own_groups(table: Table) -> ColumnElement[bool]:
     """Return the clause for the assignments of roles to the caller's groups."""
-    members = SysUserGroupMember.__table__.c
-    own_groups = select(members["group"]).where(members["user"] == parameter(OWNER))
-    return table.source.c["group"].in_(own_groups)
+    return is_own_group(table.source.c["group"])
 
 
 def own_attachments(table: Table) -> ColumnElement[bool]:
@@ -117,6 +115,13 @@ def audit_of_tasks(table: Table) -> ColumnElement[bool]:
     return or_(*(table.source.c["tablename"] == name for name in TASK_TABLES))
 
 
+def is_own_group(group: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Return the clause for references to groups that the caller is a member of."""
+    # An alias: a statement that reads members itself would otherwise leave out the FROM of the subquery.
+    members = SysUserGroupMember.__table__.alias().c
+    return group.in_(select(members["group"]).where(members["user"] == parameter(OWNER)))
+
+
 def own_integrations(table: Table) -> ColumnElement[bool]:
     """Return the clause for the integrations that the caller owns, also as a member of the owner group."""
     return _is_owned(table.source)
@@ -128,9 +133,7 @@ def rows_of_own_integrations(table: Table) -> ColumnElement[bool]:
 
 
 def _is_owned(source: FromClause) -> ColumnElement[bool]:
-    members = SysUserGroupMember.__table__.c
-    own_groups = select(members["group"]).where(members["user"] == parameter(OWNER))
-    return or_(source.c["owner"] == parameter(OWNER), source.c["owner_group"].in_(own_groups))
+    return or_(source.c["owner"] == parameter(OWNER), is_own_group(source.c["owner_group"]))
 
 
 def _own_integration_ids() -> Select[Any]:

@@ -33,6 +33,7 @@ from changegate.services.catalog.access import (
     ONLY_ADMINISTRATORS,
     READ_BY_ANYONE,
     REFERENCE_DATA,
+    is_own_group,
     own_and_shared_rows,
     own_delegations,
     roles_of_own_groups,
@@ -42,7 +43,7 @@ from changegate.services.notifications.observers import DelegationObserver
 from changegate.services.process.affected_ci_rules import CiRules
 from changegate.services.process.conflict_checks import RelationRules
 from changegate.services.single_sign_on.rules import IdentityRules, MappingRules, ProviderRules
-from changegate.services.tables.registry import ANYONE, Access, NoRules, OwnRows, Rules, Table
+from changegate.services.tables.registry import ANYONE, Access, NoRules, OwnGroups, OwnRows, Rules, Table
 from changegate.services.users.preferences import FilterRules
 from changegate.services.users.roles import RoleRules
 
@@ -56,6 +57,7 @@ def _reference_data(
     filled_by_rules: tuple[str, ...] = (),
     parts: tuple[tuple[str, str], ...] = (),
     own_rows: OwnRows | None = None,
+    own_groups: OwnGroups | None = None,
     login_field: str | None = None,
     is_closed_to_tokens: bool = False,
     restated_fields: frozenset[str] = frozenset(),
@@ -73,6 +75,7 @@ def _reference_data(
         own_rows=own_rows,
         reads_all=INTEGRATION_ADMINISTRATORS if own_rows else ANYONE,
         blank_fields=("sys_tags",),
+        own_groups=own_groups,
         login_field=login_field,
         is_closed_to_tokens=is_closed_to_tokens,
         restated_fields=restated_fields,
@@ -113,6 +116,7 @@ REFERENCE_TABLES = (
         "name",
         GroupOfPeopleRules(),
         parts=(("sys_user_grmember", "group"), ("sys_group_has_role", "group"), ("oidc_claim_mapping", "group")),
+        own_groups=is_own_group,
     ),
     _reference_data("sys_user_grmember", "Group Member", SysUserGroupMember, "sys_id", MemberRules()),
     _reference_data("sys_user_role", "Role", SysUserRole, "name", RoleRules(), parts=PARTS_OF_ROLES),

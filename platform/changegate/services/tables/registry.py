@@ -22,6 +22,8 @@ Cascade = Callable[[str, Sequence[str]], None]
 Parameters = Callable[[], Mapping[str, Any]]
 # The parameter of an `own_rows` clause that the caller's sys_id is bound to.
 OWNER = "owner"
+# Returns the clause for references to one of the caller's groups.
+OwnGroups = Callable[[ColumnElement[Any]], ColumnElement[bool]]
 # The parameter of such a clause that the current time is bound to.
 NOW = "now"
 ANYONE: Roles = frozenset()
@@ -183,6 +185,7 @@ class Table:
     - `restated_fields` are given to `before_update` even if a request repeats their stored value, and so confirms it.
     - `observer` follows the writes of records.
     - `write_limit` says in words which records callers may write, where the rules refuse others.
+    - `own_groups` is the clause, in the table of groups, for references to groups of the caller.
     - `login_field` holds the name with which users sign in. A reference to a user may give it instead of the sys_id.
     """
 
@@ -210,6 +213,7 @@ class Table:
     origin_field: str | None = None
     contended_field: str | None = None
     restated_fields: frozenset[str] = frozenset()
+    own_groups: OwnGroups | None = None
     login_field: str | None = None
     is_closed_to_tokens: bool = False
     related_path: Callable[[Mapping[str, Any]], str] | None = None

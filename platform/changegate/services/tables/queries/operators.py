@@ -31,8 +31,9 @@ from changegate.services.tables.queries.field_operators import SIGNS, compares_f
 from changegate.services.tables.registry import TABLES, find_table, lineage_of
 
 Operator = Callable[[Comparison], Clause]
-# The dynamic filter with this sys_id is "me" on every ServiceNow instance; others differ between instances.
+# The dynamic filters with these sys_ids are "me" and "one of my groups" on every ServiceNow instance; others differ.
 ME = "90d1921e5f510100a9ad2572f2b477fe"
+MY_GROUPS = "d6435e965f510100a9ad2572f2b47744"
 
 
 def clause_of(name: str, comparison: Comparison) -> Clause:
@@ -95,8 +96,10 @@ def _finds(find: Callable[[ColumnElement[Any], str], Clause]) -> Operator:
     return clause
 
 
-def _is_me(comparison: Comparison) -> Clause:
+def _is_dynamic(comparison: Comparison) -> Clause:
     referred = find_table(comparison.field.entry.reference or "")
+    if comparison.text == MY_GROUPS and referred is not None and referred.own_groups is not None:
+        return Expression(referred.own_groups, comparison.field.column)
     if comparison.text != ME or referred is None or referred.login_field is None:
         raise TermInvalid("The filter is not known here")
     return Expression(operator.eq, comparison.field.column, Value(comparison.inquiry.moment.caller.sys_id))
@@ -126,7 +129,7 @@ OPERATORS: Mapping[str, Operator] = {
     "ISEMPTY": is_empty,
     "ISNOTEMPTY": is_filled,
     "ANYTHING": lambda _comparison: Expression(true),
-    "DYNAMIC": _is_me,
+    "DYNAMIC": _is_dynamic,
     "INSTANCEOF": _is_instance_of,
     "ON": is_within,
     "NOTON": _is_not(is_within),
