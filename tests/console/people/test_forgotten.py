@@ -6,7 +6,7 @@ from werkzeug.test import TestResponse
 
 from changegate.cli.instance import working_on
 from changegate.extensions import db
-from changegate.models import SysUser
+from changegate.models import SysUser, SysUserIdentity
 from changegate.services.users.credentials import PAUSE, SEND
 from tests.conftest import Clock
 from tests.console.conftest import PASSWORD
@@ -55,6 +55,23 @@ def test_the_old_password_works_until_the_link_is_used(
     ask(visitor, "nora")
     assert read_mail()
     assert can_sign_in(app, "nora", PASSWORD)
+
+
+def test_users_of_an_identity_provider_get_no_password_by_mail(
+    app: Flask, visitor: Visitor, read_mail: ReadMail, nora: str
+) -> None:
+    with working_on(app):
+        db.session.add(SysUserIdentity(user=nora, issuer="https://idp.example.com", subject="nora"))
+        db.session.commit()
+    ask(visitor, "nora")
+    assert len(read_mail()) == 1
+    with working_on(app):
+        db.session.get_one(SysUser, nora).user_password = None
+        db.session.commit()
+    app.config["CLOCK"].advance(seconds=PAUSE.total_seconds() + 1)
+    ask(visitor, "nora")
+    # Still the one of before.
+    assert len(read_mail()) == 1
 
 
 @pytest.mark.usefixtures("nora", "read_mail")

@@ -89,6 +89,13 @@ def test_a_new_user_never_gets_an_existing_name(desk: SignOnDesk, window: Window
     assert window.name is None
 
 
+def test_a_new_user_is_told_apart_from_another_of_the_same_full_name(desk: SignOnDesk, window: Window) -> None:
+    desk.update("oidc_provider_configuration", desk.provider, create_users="true")
+    desk.update("sys_user", desk.records["maria"], name="NADIA berg")
+    window.sign_on(NADIA)
+    assert desk.user("nadia.berg").name == "Nadia Berg (nadia.berg)"
+
+
 def test_no_user_is_made_without_a_usable_name(desk: SignOnDesk, window: Window) -> None:
     desk.update("oidc_provider_configuration", desk.provider, create_users="true", user_name_claim="groups")
     assert window.sign_on(NADIA).status_code == 403

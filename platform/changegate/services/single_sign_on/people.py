@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from changegate.database.prepared import Prepared, parameter
 from changegate.errors import ChangegateError
@@ -76,9 +76,13 @@ def _create(provider: Provider, verified: VerifiedAssertion) -> str:
         raise SignOnFailed("sign_on_name_taken", f"user ID {user_name}, subject {verified.subject}")
     email = _text(verified, provider.email_claim, LONGEST_EMAIL)
     is_verified = provider.email_claim == "email" and verified.claims.get("email_verified") is True
+    name = _text(verified, provider.name_claim, LONGEST_NAME - len(user_name) - len(" ()")) or user_name
+    if _NAMED.first({"name": name}) is not None:
+        # References and approvals show names, which people can choose at many providers.
+        name = f"{name} ({user_name})"
     fields = {
         "user_name": user_name,
-        "name": _text(verified, provider.name_claim, LONGEST_NAME) or user_name,
+        "name": name,
         "email": email,
         "email_verified": str(bool(email) and is_verified).lower(),
     }
@@ -112,6 +116,7 @@ _USERS = Prepared(
     .distinct()
     .where(_IDENTITY.c["issuer"] == parameter("issuer"), _IDENTITY.c["subject"] == parameter("subject"))
 )
+_NAMED = Prepared(select(SysUser.sys_id).where(func.lower(SysUser.name) == func.lower(parameter("name"))).limit(1))
 _OF_USER = Prepared(
     select(_IDENTITY.c["issuer"], _IDENTITY.c["subject"])
     .where(_IDENTITY.c["user"] == parameter("user"))

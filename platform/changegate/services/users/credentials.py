@@ -9,7 +9,7 @@ from sqlalchemy import func, or_, select
 from changegate.config import MAIL_ADDRESS
 from changegate.errors import InputInvalid, LinkEnded
 from changegate.extensions import db, limiter, now
-from changegate.models import SysUser
+from changegate.models import SysUser, SysUserIdentity
 from changegate.services.access.caller import as_process
 from changegate.services.jobs.handlers import handles
 from changegate.services.jobs.queue import enqueue
@@ -52,14 +52,24 @@ def request_password(name: str, address: str) -> None:
 
 @handles(SEND)
 def send_forgotten(payload: Mapping[str, Any]) -> None:
-    """Send each user a link, at most one in `PAUSE`, to their email if it is verified and they may sign in."""
+    """Send each user a link, at most one in `PAUSE`, to their email if it is verified and they may sign in.
+
+    Users who sign in with an identity provider only get none.
+    """
     for user_id in payload["users"]:
         user = db.session.get(SysUser, user_id)
         if user is None or not user.is_active or user.web_service_access_only:
             continue
+        # The rules of their identity provider, such as a second factor, would not apply to a password here.
+        if not user.user_password and _has_identity(user_id):
+            continue
         latest = latest_link(user_id, FORGOTTEN)
         if user.email and user.email_verified and (latest is None or latest.created_at <= now() - PAUSE):
             mail_link(user, FORGOTTEN, user.email)
+
+
+def _has_identity(user_id: str) -> bool:
+    return db.session.execute(select(SysUserIdentity.sys_id).filter_by(user=user_id).limit(1)).first() is not None
 
 
 def request_email(user: SysUser, email: str, password: str, address: str) -> None:
