@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from sqlalchemy import false
 from sqlalchemy.orm import Mapped
 
 from changegate.database import Base
@@ -59,7 +60,7 @@ class StdChangeRecordProducer(Record, Base):
     read_only_fields: Mapped[str | None] = text("Read-only fields", 1000)
     integrations: Mapped[str | None] = glide_list("Integrations", "oauth_entity")
     # To people who may not create changes otherwise.
-    offered_to_all: Mapped[bool] = boolean("Offered to everyone", default=False)
+    offered_to_all: Mapped[bool] = boolean("Offered to everyone", default=False, server_default=false())
     offered_to: Mapped[str | None] = glide_list("Offered to groups", "sys_user_group")
     version: Mapped[int] = integer("Version", is_read_only=True, default=1)
     # Without a foreign key, because the version refers to the template.
