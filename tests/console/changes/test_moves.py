@@ -93,3 +93,15 @@ def test_what_it_waits_for_links_to_who_can_and_where(desk: Desk) -> None:
     move(desk.tom, desk, 0)
     text = desk.tom.open(desk.url).text
     assert re.search(r'<a href="/records/change_task/[0-9a-f]{32}">Open the task</a>', text) or "Edit the field" in text
+
+
+def test_a_move_with_an_unclear_name_says_which_are_similar(
+    desk: Desk, sign_in: SignIn, make_change: MakeChange
+) -> None:
+    path = f"/change-requests/{make_change(short_description='x', requested_by='tom', risk='4')}"
+    page = desk.tom.open(path)
+    assert 'data-suggestions="/records/sys_user_group/suggestions"' in page.text
+    sent = {"assignment_group": "netw", "state": "-4"}
+    refused = desk.tom.send(page, f"{path}/move", sent)
+    assert refused.status_code == 400
+    assert "There is no group “netw”. Similar names: Network." in refused.text

@@ -213,3 +213,12 @@ def test_choices_are_records_that_the_user_may_see(sign_in: SignIn, make_change:
     refused = nora.send(nora.open("/records/chg_freeze_override/new"), "record", sent)
     assert refused.status_code == 400
     assert choices_in(refused.text, "change_request") == ["CHG0030002"]
+
+
+def test_a_bulk_change_names_similar_records(app: Flask, admin: Visitor, group: str) -> None:
+    make(app, "sys_user", user_name="ada", name="Ada Lovelace")
+    sent = {"sys_id": group, "field": "manager", "value": "love"}
+    result = admin.send(admin.open(GROUPS), "selection", sent)
+    assert "There is no user “love”. Similar names: ada." in result.text
+    sent = {"sys_id": group, "field": "manager", "value": "nobody.here"}
+    assert "There is no user “nobody.here”." in admin.send(admin.open(GROUPS), "selection", sent).text

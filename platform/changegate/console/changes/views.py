@@ -27,7 +27,7 @@ from changegate.console.records.record_form import (
     form_of_defaults,
     form_of_record,
 )
-from changegate.console.records.reference_choices import take_refusal
+from changegate.console.records.reference_choices import explain_refusal, take_refusal
 from changegate.console.records.saving import attempt
 from changegate.console.stale_forms import VERSION, was_seen
 from changegate.database import commit
@@ -207,15 +207,15 @@ def _write(
         lambda: update_record(_table(), caller(), sys_id, fields, input_display_value=True, condition=condition)
     )
     if isinstance(written, ChangegateError):
-        return _refused(sys_id, written, tab)
+        return _refused(sys_id, written, tab, fields)
     flash(done)
     return redirect(_url(sys_id, tab))
 
 
-def _refused(sys_id: str, problem: ChangegateError, tab: str) -> ResponseReturnValue:
+def _refused(sys_id: str, problem: ChangegateError, tab: str, sent: Mapping[str, str]) -> ResponseReturnValue:
     """Show the change again with what was refused."""
     status = 409 if isinstance(problem, VersionOutdated) else problem.status
-    return _record_page(sys_id, refusal=problem.detail or problem.message, tab=tab), status
+    return _record_page(sys_id, refusal=explain_refusal(problem, _table(), caller(), sent), tab=tab), status
 
 
 def _url(sys_id: str, tab: str) -> str:

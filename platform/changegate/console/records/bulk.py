@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from changegate.console.records.reference_choices import explain_refusal
 from changegate.console.records.saving import attempt
 from changegate.errors import ChangegateError, InputInvalid
 from changegate.services.access.caller import Caller
@@ -48,4 +49,4 @@ def update_records(table: Table, caller: Caller, sys_ids: Sequence[str], field: 
 
 def _update(table: Table, caller: Caller, sys_id: str, field: str, value: str) -> str:
     updated = attempt(lambda: update_record(table, caller, sys_id, {field: value}, input_display_value=True), raised=())
-    return (updated.detail or updated.message) if isinstance(updated, ChangegateError) else ""
+    return explain_refusal(updated, table, caller, {field: value}) if isinstance(updated, ChangegateError) else ""

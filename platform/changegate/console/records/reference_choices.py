@@ -15,7 +15,7 @@ from changegate.services.tables.display.display_values import WireRecord
 from changegate.services.tables.display.shapes import DisplayValue, Shape
 from changegate.services.tables.queries.encoded_query import Condition, EncodedQuery, Order
 from changegate.services.tables.reading.records import read_page
-from changegate.services.tables.registry import Table, find_table
+from changegate.services.tables.registry import Table, find_table, get_table
 from changegate.services.tables.visibility import may_read
 from changegate.services.tables.writing.references import resolve_references
 
@@ -29,16 +29,32 @@ def take_refusal(
     form: RecordForm, problem: ChangegateError, table: Table, caller: Caller, stored: Mapping[str, str]
 ) -> None:
     """Put the message of a refused write at its fields, with choices for each name that means no record or several."""
-    sent = changed_texts(form, stored) if isinstance(problem, RequestUnreadable) else {}
-    unclear = {name: item for name, text in sent.items() if (item := _unclear_item(table, name, text, caller))}
+    sent = changed_texts(form, stored)
+    unclear = _unclear_items(problem, table, caller, sent)
     if not unclear:
         form.take_error(problem)
     for name, item in unclear.items():
-        target = find_table(str(table.entries[name].reference))
-        if target is not None:
-            found = find_candidates(target, caller, item)
-            form.choices[name] = [_choice(target, each, found, sent[name], item) for each in found]
-            form.errors[name] = [_sentence(target, item, found)]
+        target = get_table(str(table.entries[name].reference))
+        found = find_candidates(target, caller, item)
+        form.choices[name] = [_choice(target, each, found, sent[name], item) for each in found]
+        form.errors[name] = [_sentence(target, item, found)]
+
+
+def explain_refusal(problem: ChangegateError, table: Table, caller: Caller, sent: Mapping[str, str]) -> str:
+    """Return the message of a refused write where a page has no inputs for choices: it names the similar records."""
+    sentences = []
+    for name, item in _unclear_items(problem, table, caller, sent).items():
+        target = get_table(str(table.entries[name].reference))
+        similar = [each[target.login_field or target.display_field] for each in find_candidates(target, caller, item)]
+        sentences.append(_sentence(target, item, ()) + (f" Similar names: {', '.join(similar)}." if similar else ""))
+    return " ".join(sentences) or problem.detail or problem.message
+
+
+def _unclear_items(problem: ChangegateError, table: Table, caller: Caller, sent: Mapping[str, str]) -> dict[str, str]:
+    """Return the names in a refused write that mean no record or several, by field."""
+    if not isinstance(problem, RequestUnreadable):
+        return {}
+    return {name: item for name, text in sent.items() if (item := _unclear_item(table, name, text, caller))}
 
 
 def name_references(form: RecordForm, caller: Caller) -> None:
