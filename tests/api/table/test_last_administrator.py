@@ -87,6 +87,7 @@ def assert_refused(answer: TestResponse) -> None:
 WAYS = {
     "deactivated": lambda at: ("PATCH", f"sys_user/{at.admin}", {"active": "false"}),
     "locked": lambda at: ("PATCH", f"sys_user/{at.admin}", {"locked_out": "true"}),
+    "limited to web services": lambda at: ("PATCH", f"sys_user/{at.admin}", {"web_service_access_only": "true"}),
     "without a password": lambda at: ("PATCH", f"sys_user/{at.admin}", {"user_password": ""}),
     "deleted": lambda at: ("DELETE", f"sys_user/{at.admin}", None),
     "role taken": lambda at: ("DELETE", f"sys_user_has_role/{at.assignment}", None),
@@ -108,6 +109,7 @@ def test_the_last_administrator_cannot_be_removed(instance: Instance, way: Any) 
     # None of these could take over.
     for name, columns in (("former", {"active": False}), ("locked", {"locked_out": True}), ("robot", {})):
         instance.desk.add_user(name, "admin", **columns)
+    instance.send("PATCH", f"sys_user/{instance.add('service', 'admin')}", {"web_service_access_only": "true"})
     assert_refused(instance.send(*way(instance)))
     assert instance.send("GET", "sys_user").status_code == 200
     assert "admin" in instance.roles("admin")
