@@ -77,7 +77,7 @@ def test_smtps_is_encrypted_from_the_start(app: Flask, tls: ssl.SSLContext) -> N
 
 def error_of(app: Flask, url: str) -> str:
     """Queue a mail that cannot be sent, and return why."""
-    use_mail_server(app, url, timeout=2)
+    use_mail_server(app, url, timeout=30)
     queue(app, text=LINK, secret=True)
     run(app)
     [row] = rows(app)
