@@ -8,16 +8,15 @@ deactivated or locked out.
 import hashlib
 import secrets
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import delete, insert, select
 
 from changegate.database import connection
-from changegate.database.cleanup import delete_batch
 from changegate.errors import LinkEnded
 from changegate.extensions import db, limiter, now, settings
 from changegate.models import AccountLink, SysUser
-from changegate.services.jobs.repeating import CLEANUP_INTERVAL, repeating
+from changegate.services.jobs.cleanups import deletes
 from changegate.services.mail.outbox import queue_mail
 
 PATH = "/account-links"
@@ -100,10 +99,9 @@ def latest_link(user_id: str, *purposes: str) -> AccountLink | None:
     return db.session.execute(statement).scalar_one_or_none()
 
 
-@repeating("users.purge_links", every=CLEANUP_INTERVAL)
-def purge_links(at: datetime) -> bool:
-    """Delete expired links; return whether there may be more."""
-    return delete_batch(AccountLink.token_hash, AccountLink.expires_at <= at)
+purge_links = deletes(
+    "users.purge_links", "expired links of accounts", AccountLink.token_hash, lambda at: AccountLink.expires_at <= at
+)
 
 
 def _hash(token: str) -> str:
