@@ -34,7 +34,7 @@ def scriptless(browser: Browser, desk: Running) -> Iterator[Page]:
 def choose(page: Page, name: str) -> None:
     """Press the button on the login page, and choose a person on the provider's page."""
     page.goto("/login")
-    page.get_by_role("button", name="Sign in with Example IdP").click()
+    page.get_by_role("button", name="Log in with Example IdP").click()
     # The page in between leads on by itself.
     page.get_by_role("button", name=name).click()
 
@@ -81,7 +81,7 @@ def test_an_administrator_sets_it_up_and_people_sign_in_and_out(
         choose(person, "Cancel")
         expect(person.get_by_text("The provider did not sign you in.")).to_be_visible()
         person.goto("/login")
-        person.get_by_role("button", name="Sign in with Example IdP").click()
+        person.get_by_role("button", name="Log in with Example IdP").click()
         person.get_by_label("ID token").select_option("wrong-nonce")
         person.get_by_role("button", name="Nadia Berg").click()
         expect(person.get_by_text("The ID token of the provider failed a check.")).to_be_visible()

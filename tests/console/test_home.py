@@ -1,5 +1,6 @@
 """The first page."""
 
+import html
 import re
 
 from changegate.services.integrations.saving import Registered
@@ -31,3 +32,16 @@ def test_counts_only_records_with_read_access(sign_in: SignIn, make_change: Make
 
 def test_invites_to_the_first_integration(admin: Visitor) -> None:
     assert "No identity provider is trusted yet" in admin.open("/").text
+
+
+def test_shows_what_waits_for_the_user(sign_in: SignIn, make_change: MakeChange) -> None:
+    ines = sign_in("ines.duarte", "itil")
+    for user_name in ("ines.duarte", "ines.duarte", "admin"):
+        make_change(short_description="x", assigned_to=user_name)
+    page = ines.open("/").text
+    rows = dict(re.findall(r"<span>([^<]+)</span><span class=\"count\">(\d+)<", page))
+    assert (rows["Assigned to me"], rows["Waiting for my approval"]) == ("2", "0")
+    link = re.search(r'href="([^"]+)"[^>]*><span>Assigned to me', page)
+    assert link
+    listed = ines.open(html.unescape(link[1])).text
+    assert listed.count('class="row-link"') == 2

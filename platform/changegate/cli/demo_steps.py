@@ -47,7 +47,7 @@ def print_links(run: DemoRun) -> None:
     click.echo(f"Changes created    {', '.join(change['number'] for change in run.changes)}")
     click.echo(f"Sign in            {servers.admin} / {servers.password}")
     click.echo(f"As a person        {ENGINEER}, {PEER}, or {BOARD}, with the same password")
-    click.echo(f"Single sign-on     {servers.base_url}/login, Sign in with Demo IdP")
+    click.echo(f"Single sign-on     {servers.base_url}/login, Log in with Demo IdP")
     click.echo(f"Instance           {servers.folder}")
     if servers.ca:
         click.echo(f"CA                 {servers.ca}")

@@ -1,8 +1,9 @@
-"""The home page: counts of changes by state, and of the exchanges of integrations."""
+"""The home page: what waits for the user, changes by state, and integrations."""
 
 from flask import Blueprint, render_template
 
 from changegate.console.guards import caller, require_login
+from changegate.console.my_work import count_work
 from changegate.models.change_request import CHANGE_STATES
 from changegate.services.access.permissions import INTEGRATION_ADMINISTRATORS
 from changegate.services.integrations.integrations import list_integrations
@@ -21,6 +22,7 @@ def home_view() -> str:
     counts = [(state, label, _count_changes(state)) for state, label in CHANGE_STATES.items()]
     return render_template(
         "console/home.html",
+        work=count_work(),
         counts=counts,
         total=sum(count for _, _, count in counts),
         integrations=list_integrations() if manages_integrations else None,

@@ -11,6 +11,7 @@ from changegate.console.records.computed_lists import read_list
 from changegate.console.records.pages import list_url, record_url
 from changegate.services.tables.queries.encoded_query import parse_encoded_query
 from changegate.services.tables.queries.operators import ME, MY_GROUPS
+from changegate.services.tables.reading.records import count_records
 from changegate.services.tables.registry import get_table
 
 ROWS_OF_A_SECTION = 10
@@ -85,6 +86,16 @@ class ShortList:
 def page_view() -> str:
     """Show the sections."""
     return render_template("console/my_work.html", lists=[_short_list(section) for section in SECTIONS])
+
+
+def count_work() -> list[tuple[str, int, str]]:
+    """Return title, number of records, and URL of the list of each section."""
+    counted = []
+    for section in SECTIONS:
+        table, text = get_table(section.table), section.query.format(me=caller().sys_id)
+        number = count_records(table, caller(), parse_encoded_query(text))
+        counted.append((section.title, number, list_url(table.name, sysparm_query=text)))
+    return counted
 
 
 def _short_list(section: Section) -> ShortList:

@@ -56,7 +56,7 @@ def leave_for(alias: str, target: str | None, user: str | None = None) -> Respon
     except SignOnFailed as refusal:
         return refused_page(refusal)
     # Not a redirect: browsers apply the rule form-action of our pages to the redirects that answer a form, too.
-    page = render_template("console/leaving.html", title=f"Sign in with {provider.name}", name=provider.name, url=url)
+    page = render_template("console/leaving.html", title=f"Log in with {provider.name}", name=provider.name, url=url)
     response = make_response(page)
     response.set_cookie(
         COOKIE,

@@ -44,7 +44,7 @@ class OidcProviderConfiguration(Record, Base):
 
     __tablename__ = PROVIDERS
 
-    name: Mapped[str] = string("Name", 100, unique=True, description="The name on the login page: Sign in with …")
+    name: Mapped[str] = string("Name", 100, unique=True, description="The name on the login page: Log in with …")
     alias: Mapped[str] = string(
         "Alias", 40, unique=True, description="The part of the redirect URI: lower-case letters, digits, and hyphens."
     )

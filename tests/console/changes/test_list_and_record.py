@@ -160,10 +160,17 @@ def test_shows_where_a_change_comes_from(
     assert "section-provenance" not in admin.open(f"/change-requests/{make_change()}").text
 
 
-def test_shows_no_links_to_records_without_read_access(sign_in: SignIn, from_pipeline: str) -> None:
-    text = sign_in("tom", "itil").open(f"/change-requests/{from_pipeline}").text
+def test_shows_no_links_to_records_without_read_access(
+    sign_in: SignIn, from_pipeline: str, integration: Registered
+) -> None:
+    tom = sign_in("tom", "itil")
+    text = tom.open(f"/change-requests/{from_pipeline}").text
     assert "Source repository" in text
     assert "/inbound-integrations/" not in text
+    assert integration.entity.sys_id not in text
+    row = tom.open("/change-requests?fields=number,oauth_entity").text
+    assert integration.entity.sys_id not in row
+    assert "Not available" in row
 
 
 def test_an_unknown_record_is_a_404(admin: Visitor) -> None:

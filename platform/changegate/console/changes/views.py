@@ -16,6 +16,7 @@ from changegate.console.changes.sections import IN_HEAD, NOT_COPIED, PROVENANCE,
 from changegate.console.errors import render_error
 from changegate.console.guards import caller, require_login
 from changegate.console.records import history
+from changegate.console.records.cells import is_nameless
 from changegate.console.records.list_views import list_page
 from changegate.console.records.pages import list_url, record_url
 from changegate.console.records.record_form import (
@@ -312,7 +313,9 @@ def _record_page(sys_id: str, *, refusal: str = "", tab: str = "") -> str:
         tabs=TABS,
         tab=shown,
         sections=_filled_sections(record),
-        provenance=[name for name in PROVENANCE if record[name]["value"]],
+        provenance=[
+            name for name in PROVENANCE if record[name]["value"] and not is_nameless(table.entries[name], record[name])
+        ],
         entries=table.entries,
         may_update=table.access.admits("update", who.permissions),
         may_create=table.access.admits("create", who.permissions),

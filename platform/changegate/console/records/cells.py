@@ -3,12 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import Any
 
 from changegate.console.records.pages import record_url
+from changegate.models.base import Entry
 from changegate.services.tables.display.display_values import WireRecord
 from changegate.services.tables.registry import Table
 
 LONGEST_CELL = 160
+NAMELESS = "Not available"
 # Fields that are shown as pills, with the style of each value.
 PILLS: Mapping[str, Mapping[str, str]] = {
     "outcome": {"accepted": "pill-good", "refused": "pill-bad", "would_refuse": "pill-warn"},
@@ -39,6 +42,11 @@ def cells_of(
     return [replace(cell, url=links[cell.name]) if cell.name in links else cell for cell in cells]
 
 
+def is_nameless(entry: Entry, member: Mapping[str, Any]) -> bool:
+    """Return whether a reference has no name for the caller: the record is gone, or the caller may not read it."""
+    return entry.kind == "reference" and bool(member["value"]) and member["display_value"] == member["value"]
+
+
 def cell_of(table: Table, name: str, record: WireRecord) -> Cell:
     """Return one field of a record."""
     entry, member = table.entries[name], record[name]
@@ -46,5 +54,7 @@ def cell_of(table: Table, name: str, record: WireRecord) -> Cell:
     if entry.kind == "boolean":
         text = "Yes" if value == "true" else "No" if value else ""
     url = record_url(entry.reference, value) if entry.kind == "reference" and entry.reference and value else None
+    if is_nameless(entry, member):
+        text, url = NAMELESS, None
     pill = PILLS.get(name, {}).get(value, "")
     return Cell(name, text, value, "state" if name == "state" else entry.kind, url, pill)
