@@ -10,6 +10,7 @@ from werkzeug.test import TestResponse
 from changegate.extensions import db
 from changegate.models import SysUser
 from changegate.models.integration_choices import USER_FIELDS
+from tests.conftest import ADMIN_PASSWORD, basic
 from tests.support.table_api import USERS
 from tests.support.token_desk import ROBOT, TokenDesk
 
@@ -50,6 +51,30 @@ def test_a_token_rewrites_no_identity(either_desk: TokenDesk, token: str, column
         answer = either_desk.call(token, method, path, json={"title": "x", column.upper(): value})
         assert_refused(answer, column)
     assert row_of(either_desk, "admin") == before
+
+
+def test_a_token_may_repeat_what_is_stored(either_desk: TokenDesk, token: str) -> None:
+    before = row_of(either_desk, "admin")
+    same = {"email": before["email"], "email_verified": str(before["email_verified"]).lower(), "title": "Chief"}
+    assert either_desk.call(token, "PUT", f"{USERS}/{before['sys_id']}", json=same).status_code == 200
+    assert row_of(either_desk, "admin")["title"] == "Chief"
+
+
+def test_an_email_that_is_sent_as_verified_is(either_desk: TokenDesk) -> None:
+    """Also if the old one was, which makes the value of this field the stored one."""
+    sys_id = row_of(either_desk, "admin")["sys_id"]
+    for email, sent, is_verified in (
+        ("a@example.com", "true", True),
+        ("b@example.com", "true", True),
+        ("c@example.com", None, False),
+    ):
+        fields = {"email": email} | ({"email_verified": sent} if sent else {})
+        answer = either_desk.app.test_client().patch(
+            f"{USERS}/{sys_id}", json=fields, headers=basic("admin", ADMIN_PASSWORD)
+        )
+        assert answer.status_code == 200, answer.text
+        stored = row_of(either_desk, "admin")
+        assert (stored["email"], stored["email_verified"]) == (email, is_verified)
 
 
 def test_a_batch_does_not_bypass_this(either_desk: TokenDesk, token: str) -> None:

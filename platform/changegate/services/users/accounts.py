@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import secrets
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from cachetools import LRUCache
@@ -50,7 +50,7 @@ class UserRules(NoRules):
     def before_create(self, values: Values, caller: Caller) -> None:
         """Hash the password, ignore the mask of one, and set the name if none was sent."""
         _hash_password(values, caller)
-        _refuse_identity(values, caller)
+        _refuse_identity(values.keys(), caller)
         if not values.get("user_name"):
             raise InputInvalid({"user_name": ["A user needs a user ID."]})
         parts = (values.get("first_name"), values.get("last_name"))
@@ -61,7 +61,8 @@ class UserRules(NoRules):
         """Hash a new password, and ignore the mask of the old one. A new email is not verified unless sent as such."""
         _hash_password(changes, caller)
         _name_time_zone(changes)
-        _refuse_identity(changes, caller)
+        # `email_verified` is also given if it is sent with its stored value.
+        _refuse_identity({name for name, value in changes.items() if value != record[name]}, caller)
         if "email" in changes:
             changes.setdefault("email_verified", False)
         if changes.get("active") is True or changes.get("locked_out") is False:
@@ -112,8 +113,8 @@ def _hash_password(values: Values, caller: Caller) -> None:
         values["user_password"] = generate_password_hash(values["user_password"])
 
 
-def _refuse_identity(values: Values, caller: Caller) -> None:
-    if written := sorted(MATCHED_COLUMNS & values.keys()):
+def _refuse_identity(fields: Collection[str], caller: Caller) -> None:
+    if written := sorted(MATCHED_COLUMNS.intersection(fields)):
         refuse_tokens(caller, f"An access token does not write {written[-1]}, which identities are matched by")
 
 
