@@ -244,3 +244,34 @@ def test_every_connection_has_limits_that_the_url_can_change(prepared_postgres: 
         db.engine.dispose()
     expected = {name: str(value) for name, value in (postgres.LIMITS | {"connect_timeout": 7}).items()}
     assert {name: set_to[name] for name in expected} == expected
+
+
+def test_a_pooler_that_refuses_options_gets_none(
+    prepared_postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    connect, tried = psycopg.Connection.connect.__func__, []  # type: ignore[attr-defined]
+
+    def as_pgbouncer(cls: Any, **options: Any) -> Any:
+        tried.append("options" in options)
+        if "options" in options:
+            raise psycopg.OperationalError("FATAL: unsupported startup parameter: options")
+        return connect(cls, **options)
+
+    monkeypatch.setattr(DirectConnection, "connect", classmethod(as_pgbouncer))
+    app = create_app(instance_path=tmp_path, overrides={"database_url": prepared_postgres})
+    with app.app_context():
+        assert connection().execute(text("SELECT 1")).scalar_one() == 1
+        with db.engine.connect() as beside:
+            assert beside.execute(text("SELECT 1")).scalar_one() == 1
+        db.session.close()
+        db.engine.dispose()
+    # Only the first connection tries.
+    assert tried == [True, False, False]
+    assert caplog.text.count("the pooler refuses the time limit of statements") == 1
+
+
+def test_other_refusals_of_a_connection_are_not_repeated(tmp_path: Path, prepared_postgres: str) -> None:
+    url = make_url(prepared_postgres).set(password="wrong").render_as_string(hide_password=False)
+    with create_app(instance_path=tmp_path, overrides={"database_url": url}).app_context():
+        with pytest.raises(OperationalError):
+            connection()

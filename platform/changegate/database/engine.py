@@ -15,7 +15,7 @@ from changegate.database.drivers import (
     is_alive,
 )
 from changegate.database.pool import IDLE_SECONDS, OPENED_AT, LeanPool, pool_of
-from changegate.database.postgres import DirectConnection
+from changegate.database.postgres import Connector
 from changegate.database.request_time import MAX_EXECUTION_TIME
 
 LAST_USED = "last_used"
@@ -52,13 +52,10 @@ def guard_engine(engine: Engine) -> None:
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _configure_sqlite)
     else:
-        event.listen(engine, "do_connect", _connect_directly)
+        connector = Connector()
+        event.listen(engine, "do_connect", lambda _dialect, _record, _arguments, options: connector.connect(options))
         event.listen(engine, "checkin", _note_last_use)
         event.listen(engine, "checkout", lambda *checked: _require_alive(pool_of(engine), *checked))
-
-
-def _connect_directly(_dialect: Any, _record: Any, _arguments: Any, options: Any) -> DirectConnection:
-    return DirectConnection.connect_within_limits(options)
 
 
 def _note_opening(_driver: Any, record: ConnectionPoolEntry) -> None:

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import count
-from typing import Any, Self
+from typing import Any
 
 import psycopg
 from psycopg import capabilities
@@ -47,6 +47,27 @@ _SUCCESSES = frozenset({ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK})
 _Shape = tuple[str, tuple[int, ...]]
 
 
+class Connector:
+    """Opens the connections of an engine, with the options of its URL, and with `LIMITS` where the URL has none."""
+
+    def __init__(self) -> None:
+        # A pooler that refuses `options`, as PgBouncer does, gets none after the first attempt.
+        self._without: frozenset[str] = frozenset()
+
+    def connect(self, options: dict[str, Any]) -> "DirectConnection":
+        """Open a connection. Raises psycopg's errors."""
+        sent = {name: value for name, value in (LIMITS | options).items() if name not in self._without}
+        try:
+            # After a rollback, psycopg's own preparation may deallocate all statements, also ours.
+            return DirectConnection.connect(**sent, prepare_threshold=None)
+        except psycopg.OperationalError as refused:
+            if "options" not in sent or _REFUSAL not in str(refused):
+                raise
+        self._without = frozenset({"options"})
+        log.warning("the pooler refuses the time limit of statements: see docs/configuration.md, PostgreSQL")
+        return self.connect(options)
+
+
 class DirectConnection(psycopg.Connection[Any]):
     """A connection that passes each compiled statement to libpq in one call.
 
@@ -63,22 +84,6 @@ class DirectConnection(psycopg.Connection[Any]):
     """
 
     prepare_after = 5
-
-    @classmethod
-    def connect_within_limits(cls, options: dict[str, Any]) -> Self:
-        """Connect with the options of a URL, and with `LIMITS` where the URL has none.
-
-        psycopg's own preparation is off: after a rollback, it may deallocate all statements, also ours. A pooler that
-        refuses `options`, as PgBouncer does, gets none from then on.
-        """
-        try:
-            return cls.connect(**LIMITS | options, prepare_threshold=None)
-        except psycopg.OperationalError as refused:
-            if "options" not in options or _REFUSAL not in str(refused):
-                raise
-            del options["options"]
-            log.warning("the pooler refuses the time limit of statements: see docs/configuration.md, PostgreSQL")
-            return cls.connect_within_limits(options)
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
