@@ -32,6 +32,11 @@
     }
   }
 
+  const actions = document.querySelector(".record-form > .form-foot");
+  if (root.scrollHeight > 3000 && medium !== "print" && actions && getComputedStyle(actions).position !== "sticky") {
+    found.push("a long form whose buttons are out of sight");
+  }
+
   if (medium === "print") {
     for (const each of document.querySelectorAll(".topbar, .navigator, .crumbs, .skip-link, .pages, .btn, [role=search]")) {
       if (isShown(each)) found.push(`of no use on paper: ${name(each)}`);
