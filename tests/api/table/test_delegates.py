@@ -94,3 +94,23 @@ def test_an_answer_to_an_older_content_is_refused(desk: Desk) -> None:
 
     assert answer(shown) == 412
     assert answer(ann.get(desk.approval).headers["ETag"]) == 200
+
+
+@pytest.mark.parametrize("fields", [{"ends": ""}, {"ends": "soon"}, {"approval": "x"}, {"user": ""}, {"starts": ""}])
+def test_a_delegation_is_not_made_invalid_by_an_edit(desk: Desk, fields: dict[str, str]) -> None:
+    path = f"{DELEGATES}/{desk.delegate()}"
+    answer = desk.client.patch(path, json=fields, headers=basic("ann", PASSWORD))
+    assert answer.status_code in {200, 400, 403}
+    assert result_of(desk.client.get(path, headers=basic("ann", PASSWORD)))["ends"] == "2999-01-01 00:00:00"
+
+
+def test_one_approval_is_handed_over_and_answered(desk: Desk) -> None:
+    made = desk.calls_of("ann", DELEGATES).created(delegate="cem", approval=desk.approval)
+    assert made["ends"]
+    assert [row["sys_id"] for row in result_of(desk.calls_of("cem").page())] == [desk.approval]
+    assert result_of(desk.calls_of("bob").page()) == []
+    answer = desk.client.patch(
+        f"{APPROVALS}/{desk.approval}", json={"state": "approved"}, headers=basic("cem", PASSWORD)
+    )
+    assert answer.status_code == 200
+    assert desk.stored()["answered_as"] == "delegate"
