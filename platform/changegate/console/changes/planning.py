@@ -124,7 +124,8 @@ def _shown(obstacles: Sequence[Obstacle], caller: Caller) -> Iterator[ShownObsta
 
 
 def _times(interval: Interval) -> str:
-    return " to ".join(f"{local(at):%a} {format_moment(at)}" for at in interval)
+    start, end = interval
+    return f"{local(start):%a} {format_moment(start)} to {format_moment(end)}"
 
 
 def _text(at: datetime) -> str:
