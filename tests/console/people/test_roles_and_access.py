@@ -134,10 +134,17 @@ def test_the_page_says_why_somebody_is_not_asked_or_cannot_sign_in(app: Flask, a
 def test_the_page_lists_integrations(app: Flask, admin: Visitor, nora: str, integration: Registered) -> None:
     with working_on(app):
         entity = db.session.query(OAuthEntity).filter_by(client_id=integration.entity.client_id).one()
-        entity.owner = nora
+        entity.owner = entity.run_as = nora
         name = entity.name
         db.session.commit()
-    assert f"{name} Owner" in section(admin.open(f"/people/{nora}/access").text, "integrations")
+    path = f"/people/{nora}/access"
+    assert f"{name} Owner, Its tokens act as this user" in section(admin.open(path).text, "integrations")
+    with working_on(app):
+        entity = db.session.query(OAuthEntity).filter_by(client_id=integration.entity.client_id).one()
+        entity.owner = entity.run_as = None
+        entity.owner_group = db.session.query(SysUserGroup).filter_by(name="CAB Approval").one().sys_id
+        db.session.commit()
+    assert f"{name} Owner by a group" in section(admin.open(path).text, "integrations")
 
 
 def test_people_see_their_own_access_and_not_that_of_others(app: Flask, sign_in: SignIn) -> None:
@@ -166,3 +173,14 @@ def test_a_users_page_names_roles_that_are_held_indirectly(admin: Visitor, sign_
 def test_administrators_are_covered_by_their_role() -> None:
     assert permit_of(get_table("change_request"), "delete", {ADMIN}).roles == (ADMIN,)
     assert permit_of(get_table("sys_audit"), "create", {ADMIN}) == permit_of(get_table("sys_audit"), "create", ())
+
+
+def test_owners_find_their_integration(app: Flask, sign_in: SignIn, integration: Registered) -> None:
+    kim = sign_in("kim")
+    with working_on(app):
+        entity = db.session.query(OAuthEntity).filter_by(client_id=integration.entity.client_id).one()
+        entity.owner = db.session.query(SysUser).filter_by(user_name="kim").one().sys_id
+        db.session.commit()
+    path = f"/inbound-integrations/{integration.entity.client_id}"
+    assert f'href="{path}"' in kim.open(f"/people/{sys_id_of(app, 'kim')}/access").text
+    assert kim.open(path).status_code == 200

@@ -11,7 +11,7 @@ from changegate.console.guards import caller, require_login
 from changegate.console.records.pages import list_url, plural_of, record_url
 from changegate.errors import AccessRefused, RecordNotFound
 from changegate.extensions import db, now
-from changegate.models import OAuthEntity, SysUser
+from changegate.models import OAuthEntity, SysUser, SysUserGroupMember
 from changegate.services.access.caller import Caller
 from changegate.services.access.permissions import INTEGRATION_ADMINISTRATORS
 from changegate.services.approvals.reach import list_reachable_rules
@@ -110,18 +110,15 @@ def _read(name: str, who: Caller, query: EncodedQuery, fields: tuple[str, ...]) 
 
 
 def _integrations(user: str) -> list[tuple[OAuthEntity, str]]:
-    """Return the integrations that a user owns, and those whose tokens act as the user."""
-    statement = select(OAuthEntity).where(or_(OAuthEntity.owner == user, OAuthEntity.run_as == user))
-    entities = db.session.execute(statement.order_by(OAuthEntity.name)).scalars()
-    return [(entity, _relation(entity, user)) for entity in entities]
-
-
-def _relation(entity: OAuthEntity, user: str) -> str:
-    owns, acts = entity.owner == user, entity.run_as == user
-    return (
-        "Owner, and its tokens act as this user"
-        if owns and acts
-        else "Owner"
-        if owns
-        else "Its tokens act as this user"
+    """Return the integrations that a user or a group of theirs owns, and those whose tokens act as the user."""
+    owns, owns_by_group, acts = (
+        OAuthEntity.owner == user,
+        OAuthEntity.owner_group.in_(select(SysUserGroupMember.group).where(SysUserGroupMember.user == user)),
+        OAuthEntity.run_as == user,
     )
+    relations = {"Owner": owns, "Owner by a group": owns_by_group, "Its tokens act as this user": acts}
+    statement = select(OAuthEntity, *relations.values()).where(or_(*relations.values())).order_by(OAuthEntity.name)
+    rows = db.session.execute(statement).all()
+    return [
+        (row[0], ", ".join(words for words, holds in zip(relations, row[1:], strict=True) if holds)) for row in rows
+    ]
