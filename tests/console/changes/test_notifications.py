@@ -9,12 +9,15 @@ from changegate.console import notifications
 from changegate.database import commit
 from changegate.extensions import db
 from changegate.models import ChangeRequest, SysUser
+from changegate.services.mail.outbox import queue_mail
 from changegate.services.notifications.settings import channels_of
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import update_record
 from tests.console.changes.conftest import Desk, move
 from tests.console.conftest import ROOT, SignIn
+from tests.console.visitor import Visitor
 from tests.support.jobs import run_due_jobs
+from tests.support.smtp_server import use_mail_server
 
 PLAN = {"justification": "Old", "implementation_plan": "Do", "backout_plan": "Undo", "test_plan": "Look"}
 
@@ -137,3 +140,20 @@ def test_a_full_watch_list_takes_nobody_else(asked: Desk) -> None:
     page = asked.mia.open(asked.url)
     assert "is full" in asked.mia.send(page, f"{asked.url}/watch").text
     assert asked.field("watch_list") == full
+
+
+def test_administrators_see_outgoing_mail_without_its_secrets(desk: Desk, admin: Visitor) -> None:
+    use_mail_server(desk.app, "smtp://127.0.0.1:1")
+    long_subject = f"Approval requested: {'x' * 40}"
+    with desk.app.app_context():
+        queue_mail(address="ann@example.com", subject=long_subject, text="Look")
+        queue_mail(address="bob@example.com", subject="Set your password", text="s3cret", secret=True)
+        commit()
+    page = admin.open("/records/sys_email").text
+    assert "Outgoing mail" in page and 0 < page.index("bob@example.com") < page.index("ann@example.com")
+    listed = admin.open("/records/sys_email?fields=subject").text
+    # A long subject may be broken; in one line, it would cover the next column.
+    assert re.search(f'class="breakable"><a class="row-link" [^>]*>{long_subject}<', listed)
+    for path in re.findall(r'href="(/records/sys_email/[0-9a-f]{32})"', listed):
+        assert "s3cret" not in admin.open(path).text
+    assert desk.tom.open("/records/sys_email").status_code == 403

@@ -34,6 +34,7 @@ PLURALS: Mapping[str, str] = {
     "chg_history": "Change history",
     "sys_audit": "Audit trail",
     "sys_choice": "Choices",
+    "sys_email": "Outgoing mail",
     "chg_policy_approval": "Approval policies",
     "oauth_entity": "Inbound Integrations",
     "oauth_exchange": "Token Events",
