@@ -25,6 +25,21 @@ def test_gives_the_groups_and_roles_of_the_claims(desk: SignOnDesk, window: Wind
     assert desk.roles(maria) == {"itil", "change_manager"}
 
 
+def test_the_access_of_a_person_shows_what_claims_have_given(desk: SignOnDesk, window: Window, group: str) -> None:
+    desk.map(MANAGERS, group=group)
+    desk.map(MANAGERS, role="change_manager")
+    desk.create("sys_group_has_role", group=group, role="approver_user")
+    window.sign_on(MARIA)
+    page = " ".join(window.open(f"/people/{desk.records['maria']}/access").text.split())
+    assert "Demo IdP gives it by a claim mapping" in page
+    assert "Board</a>, of which Demo IdP makes them a member" in page
+    assert page.count("it is assigned to the user") == 1
+    window.send(window.open("/"), "/logout")
+    window.sign_in("admin", PASSWORD)
+    shown = window.open(f"/records/sys_user/{desk.records['maria']}").text
+    assert "approver_user</a> (by the group Board)" in shown and "change_manager</a> (" not in shown
+
+
 def test_takes_back_only_what_a_mapping_has_given(
     desk: SignOnDesk, window: Window, other_window: Window, group: str
 ) -> None:

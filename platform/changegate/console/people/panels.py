@@ -30,7 +30,7 @@ def _user_facts(who: Caller, record: WireRecord) -> Mapping[str, Any]:
         "sends_mail": mail_is_configured() and bool(user.email),
         "sessions": list_sessions(sys_id) if may_administer else [],
         "link": latest_link(sys_id, INVITATION, RESET, FORGOTTEN) if may_administer else None,
-        "indirect": [role for role in list_held_roles(sys_id).values() if not role.is_direct] if reads_access else [],
+        "indirect": [role for role in list_held_roles(sys_id).values() if not role.is_assigned] if reads_access else [],
         "panels": list_panels("sys_user", sys_id, who),
     }
 
