@@ -20,6 +20,7 @@ from collections import defaultdict
 from contextlib import closing
 from select import select
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 import psycopg
 from psycopg.pq import ExecStatus
@@ -55,7 +56,8 @@ class Watch:
 
     def _start_over(self) -> None:
         self._lock = threading.Lock()
-        self._open: dict[int, DirectConnection] = {}
+        # Weak, so that a connection that is never closed is still reported when it is collected.
+        self._open: WeakValueDictionary[int, DirectConnection] = WeakValueDictionary()
         self._thread: threading.Thread | None = None
 
     def add(self, opened: "DirectConnection") -> None:
