@@ -99,6 +99,15 @@ def test_the_owner_of_an_integration_is_told_once_of_what_is_due(desk: NotifiedD
     assert not stored_jobs(desk.app, "notifications.deliver")
 
 
+def test_the_members_of_an_owner_group_are_told(desk: NotifiedDesk, entity: str) -> None:
+    group = desk.group("Platform", "eve", "rita")
+    with desk.app.app_context():
+        db.session.get_one(OAuthEntity, entity).owner_group = group
+        commit()
+    assert len(desk.told("eve")) == len(desk.told("rita")) == 3
+    assert [entry.title for entry in desk.inbox("eve")] == ["Deploy"] * 3
+
+
 def test_without_an_owner_the_administrators_of_integrations_are_told(desk: NotifiedDesk, entity: str) -> None:
     with desk.app.app_context():
         db.session.get_one(OAuthEntity, entity).owner = None

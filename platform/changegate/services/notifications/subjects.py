@@ -7,16 +7,14 @@ from sqlalchemy import select
 
 from changegate.database.prepared import Prepared, parameter
 from changegate.errors import RecordNotFound
-from changegate.models import OAuthEntity, Task
+from changegate.models import Task
 from changegate.services.access.caller import Caller
-from changegate.services.access.permissions import INTEGRATION_ADMINISTRATORS
 from changegate.services.tables.reading.records import get_row
 from changegate.services.tables.registry import get_table
 
 INTEGRATION, APPROVAL = "oauth_entity", "sysapproval_approver"
 _TITLE = ("number", "short_description")
 _TASK = Prepared(select(*(Task.__table__.c[name] for name in _TITLE)).where(Task.sys_id == parameter("sys_id")))
-_ENTITY = Prepared(select(OAuthEntity.name, OAuthEntity.owner).where(OAuthEntity.sys_id == parameter("sys_id")))
 
 
 def title_of(reader: Caller, table: str, sys_id: str) -> str | None:
@@ -24,17 +22,12 @@ def title_of(reader: Caller, table: str, sys_id: str) -> str | None:
 
     Approvers see what they are asked about, even if they may not read the change.
     """
-    if table == INTEGRATION:
-        row = _ENTITY.first({"sys_id": sys_id})
-        is_own = row is not None and row.owner == reader.sys_id
-        may_read = is_own or reader.permissions.has_role(INTEGRATION_ADMINISTRATORS)
-        return str(row.name) if row is not None and may_read else None
     try:
         if table == APPROVAL:
             [task] = get_row(get_table(APPROVAL), reader, sys_id, ("sysapproval",))
             row = _TASK.first({"sys_id": task})
         else:
-            row = get_row(get_table(table), reader, sys_id, _TITLE)
+            row = get_row(get_table(table), reader, sys_id, ("name",) if table == INTEGRATION else _TITLE)
     except RecordNotFound:
         return None
     return None if row is None else ": ".join(filter(None, row))

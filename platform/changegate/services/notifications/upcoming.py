@@ -14,7 +14,7 @@ from changegate.services.access.permissions import INTEGRATION_ADMINISTRATORS
 from changegate.services.jobs.repeating import repeating
 from changegate.services.notifications.kinds import EXPIRING, FREEZE_AHEAD
 from changegate.services.notifications.subjects import INTEGRATION
-from changegate.services.notifications.telling import ROLE, USER, Told, tell
+from changegate.services.notifications.telling import GROUP, ROLE, USER, Told, tell
 from changegate.services.schedules.freezes import freezes_over, read_subject
 from changegate.services.schedules.overrides import without_overridden
 from changegate.services.schedules.stored import read_schedules
@@ -40,11 +40,13 @@ def tell_of_freezes(at: datetime) -> bool:
 @repeating("notifications.expiries", every=EXPIRY_INTERVAL)
 def tell_of_expiries(at: datetime) -> bool:
     """Tell the owners of integrations once about reviews, old secrets, and certificates that are due."""
-    for event, sys_id, owner, detail, key in _expiries(at):
-        told: list[Told] = [(EXPIRING, USER, owner)] if owner else []
+    for event, row, detail in _expiries(at):
+        owners = ((USER, row.owner), (GROUP, row.owner_group))
+        told: list[Told] = [(EXPIRING, how, who) for how, who in owners if who]
         told = told or [(EXPIRING, ROLE, role) for role in sorted(INTEGRATION_ADMINISTRATORS)]
+        key = f"{event} {row.sys_id} {detail}"
         if not _TOLD.first({"key": key}):
-            tell(event, INTEGRATION, sys_id, told, SYSTEM_CALLER, detail=detail, key=key)
+            tell(event, INTEGRATION, row.sys_id, told, SYSTEM_CALLER, detail=detail, key=key)
     return False
 
 
@@ -73,29 +75,21 @@ def _tell_of_freezes_over(change: Mapping[str, Any]) -> None:
             )
 
 
-def _expiries(at: datetime) -> Iterator[tuple[str, str, str | None, str, str]]:
-    """Yield event, integration, owner, detail, and key of what is due."""
-    columns = [_ENTITIES[name] for name in ("sys_id", "owner", "review_date", "previous_client_secret_expires_at")]
-    is_active = _ENTITIES["active"].is_(True)
-    until = at + AHEAD
-    for row in connection().execute(select(*columns).where(is_active)).all():
+def _expiries(at: datetime) -> Iterator[tuple[str, Any, str]]:
+    """Yield what is due: the event, the row of the integration with its owners, and the detail with the date."""
+    owners = [_ENTITIES[name] for name in ("sys_id", "owner", "owner_group")]
+    is_active, until = _ENTITIES["active"].is_(True), at + AHEAD
+    dates = select(*owners, _ENTITIES["review_date"], _ENTITIES["previous_client_secret_expires_at"].label("expires"))
+    for row in connection().execute(dates.where(is_active)).all():
         if row.review_date and row.review_date <= until.date():
-            yield "review_due", row.sys_id, row.owner, f"{row.review_date}", f"review {row.sys_id} {row.review_date}"
-        expires = row.previous_client_secret_expires_at
-        if expires and at < expires <= until:
-            detail = f"The previous secret expires on {expires:{DAY_FORMAT}}."
-            yield "secret_expires", row.sys_id, row.owner, detail, f"secret {row.sys_id} {expires:{DAY_FORMAT}}"
-    of_map = select(_ENTITIES["sys_id"], _ENTITIES["owner"], JwtVerifierMap.name, SysCertificate.expires)
-    certificates = of_map.join(JwtVerifierMap, JwtVerifierMap.entity == _ENTITIES["sys_id"]).join(
-        SysCertificate, SysCertificate.sys_id == JwtVerifierMap.sys_certificate
+            yield "review_due", row, f"{row.review_date}"
+        if row.expires and at < row.expires <= until:
+            yield "secret_expires", row, f"The previous secret expires on {row.expires:{DAY_FORMAT}}."
+    certificates = (
+        select(*owners, JwtVerifierMap.name, SysCertificate.expires)
+        .join(JwtVerifierMap, JwtVerifierMap.entity == _ENTITIES["sys_id"])
+        .join(SysCertificate, SysCertificate.sys_id == JwtVerifierMap.sys_certificate)
+        .where(is_active, JwtVerifierMap.active, SysCertificate.expires > at, SysCertificate.expires <= until)
     )
-    is_used = (is_active, JwtVerifierMap.active, SysCertificate.expires > at, SysCertificate.expires <= until)
-    for row in connection().execute(certificates.where(*is_used)).all():
-        day = f"{row.expires:{DAY_FORMAT}}"
-        yield (
-            "certificate_expires",
-            row.sys_id,
-            row.owner,
-            f"{row.name} expires on {day}.",
-            f"certificate {row.sys_id} {row.name} {day}",
-        )
+    for row in connection().execute(certificates).all():
+        yield "certificate_expires", row, f"{row.name} expires on {row.expires:{DAY_FORMAT}}."
