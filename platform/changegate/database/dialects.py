@@ -1,6 +1,6 @@
-"""What the two databases do by different statements: locks, upserts, random digits, times of transactions and clock."""
+"""What the databases do by different statements: locks, upserts, random digits, times of transactions, clock, hints."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,11 +10,13 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     DateTime,
+    Integer,
     String,
     Table,
     cast,
     func,
     literal,
+    literal_column,
     select,
     text,
 )
@@ -38,7 +40,7 @@ _OLDEST_TRANSACTION = text(
 
 def lock_number(number: int) -> None:
     """Take the advisory lock of a number until the transaction ends; on SQLite, the only write lock."""
-    (_ADVISORY_LOCK if _is_postgres(connection()) else _WRITE_LOCK).first({"number": number})
+    (_ADVISORY_LOCK if is_postgres(connection()) else _WRITE_LOCK).first({"number": number})
 
 
 def lock_table(at_work: Connection, table: Table) -> None:
@@ -46,7 +48,7 @@ def lock_table(at_work: Connection, table: Table) -> None:
     # The mode conflicts with itself and with writes, but not with reads. SQLite has no such lock; `locks_rows` makes it
     # take its only write lock.
     mode = text(f"LOCK TABLE {table.name} IN SHARE ROW EXCLUSIVE MODE")
-    lock = mode if _is_postgres(at_work) else select(*table.primary_key)
+    lock = mode if is_postgres(at_work) else select(*table.primary_key)
     at_work.execute(lock.execution_options(locks_rows=True))
 
 
@@ -55,7 +57,7 @@ def database_time() -> datetime:
 
     SQLite has no clock of its own: it is on the same machine as every process that uses it.
     """
-    if not _is_postgres(connection()):
+    if not is_postgres(connection()):
         return datetime.now(UTC)
     at: datetime = connection().execute(_CLOCK).scalar_one()
     return at.astimezone(UTC)
@@ -66,16 +68,35 @@ def age_of_oldest_transaction() -> timedelta:
 
     On SQLite the age is zero for a caller that writes, because it is the only writer.
     """
-    if not _is_postgres(connection()):
+    if not is_postgres(connection()):
         return timedelta()
     return timedelta(seconds=float(connection().execute(_OLDEST_TRANSACTION).scalar_one()))
 
 
 def random_digits(count: int) -> ColumnElement[str]:
     """Return an SQL expression for up to 32 hex digits, an even number, that differ from row to row."""
-    if not _is_postgres(connection()):
+    if not is_postgres(connection()):
         return func.lower(func.hex(func.randomblob(count // 2)))
     return func.right(func.replace(cast(func.gen_random_uuid(), String), "-", ""), count)
+
+
+def hinted(is_likely: bool, clause: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Return a clause with a hint for SQLite of how many rows match; PostgreSQL knows how values are distributed."""
+    if is_postgres(connection()):
+        return clause
+    share: ColumnElement[float] = literal_column("0.94" if is_likely else "0.01")
+    # As an integer, or SQLAlchemy would compare the result with 1, and SQLite would not see the hint.
+    return func.likelihood(clause, share, type_=Integer)
+
+
+def analyze(names: Iterable[str]) -> None:
+    """Renew what the planner knows about the rows of some tables."""
+    at_work = connection()
+    if not is_postgres(at_work):
+        # A sample: SQLite would read whole indexes, and keep all writers waiting meanwhile.
+        at_work.execute(text("PRAGMA analysis_limit = 1000"))
+    for name in names:
+        at_work.execute(text(f"ANALYZE {name}").execution_options(locks_rows=True))
 
 
 class Upsert:
@@ -118,5 +139,6 @@ def _upsert(
     return Prepared(replacing, table.c.keys())
 
 
-def _is_postgres(at_work: Connection) -> bool:
+def is_postgres(at_work: Connection) -> bool:
+    """Return whether the database is PostgreSQL."""
     return at_work.dialect.name == "postgresql"

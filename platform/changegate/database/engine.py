@@ -22,6 +22,8 @@ LAST_USED = "last_used"
 # The execution option of statements that a transaction cannot contain.
 IS_ONLINE = "is_online"
 CHECKPOINT_PAGES = 8000  # 32 MB of write-ahead log
+# Pages are read from memory that all connections share, without a system call for each; 2 GB is SQLite's limit.
+MAPPED_BYTES = 2**31 - 2**16
 
 
 def engine_options(database_url: str) -> dict[str, Any]:
@@ -89,6 +91,7 @@ def _configure_sqlite(dbapi_connection: QueuedConnection, _record: Any) -> None:
         "foreign_keys = ON",
         f"wal_autocheckpoint = {CHECKPOINT_PAGES}",
         f"busy_timeout = {busy_ms}",
+        f"mmap_size = {MAPPED_BYTES}",
     ):
         dbapi_connection.execute(f"PRAGMA {pragma}")
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from sqlalchemy import (
     Boolean,
     Column,
+    ColumnElement,
     Date,
     DateTime,
     Dialect,
@@ -24,6 +25,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     func,
+    true,
 )
 from sqlalchemy.orm import Mapped, MappedColumn, mapped_column
 
@@ -184,18 +186,27 @@ def domain(label: str, **options: Any) -> MappedColumn[Any]:
 
 def index_of_filled(column: Column[Any], *others: Column[Any]) -> Index:
     """Declare a partial index of the rows that have a value in a column; that column comes first."""
-    is_filled = column.is_not(None)
-    name = f"ix_{column.table.name}_{column.name}"
-    return Index(name, column, *others, sqlite_where=is_filled, postgresql_where=is_filled)
+    return _index_of_filled(f"ix_{column.table.name}_{column.name}", column, *others)
 
 
-def index_of_filled_text(column: Column[Any]) -> Index:
+def index_of_filled_text(column: Column[Any], *others: Column[Any]) -> Index:
     """Declare a partial index of the rows that have a text in a column, ignoring case as comparisons do."""
-    folded = func.lower(column)
+    return _index_of_filled(f"ix_{column.table.name}_{column.name}_lower", func.lower(column), *others)
+
+
+def _index_of_filled(name: str, first: ColumnElement[Any], *others: Column[Any]) -> Index:
     # The same expression in the column and in the condition: SQLite uses a partial index only then.
-    is_filled = folded.is_not(None)
-    name = f"ix_{column.table.name}_{column.name}_lower"
-    return Index(name, folded, sqlite_where=is_filled, postgresql_where=is_filled)
+    is_filled = first.is_not(None)
+    return Index(name, first, *others, sqlite_where=is_filled, postgresql_where=is_filled)
+
+
+def index_of_active(name: str, *columns: Column[Any]) -> Index:
+    """Declare an index that is partial on SQLite, with the active records of a table.
+
+    PostgreSQL would compare the condition of a partial index with each condition of a query: with thousands, that takes
+    longer than the query. It knows how many records are active, so the column `active` is enough.
+    """
+    return Index(name, *columns, sqlite_where=columns[0].table.c["active"] == true())
 
 
 def _flags(options: dict[str, Any]) -> dict[str, Any]:

@@ -2,13 +2,16 @@
 
 from datetime import date, datetime
 
+from sqlalchemy import Index
 from sqlalchemy.orm import Mapped
 
+from changegate.database.text_index import TextIndex
 from changegate.models.base import (
     boolean,
     choice,
     day,
     glide_list,
+    index_of_active,
     index_of_filled,
     instant,
     integer,
@@ -130,7 +133,47 @@ class ChangeRequest(Task):
     ci_class: Mapped[str | None] = string("CI class", 80, default="cmdb_ci")
 
 
-index_of_filled(ChangeRequest.__table__.c.requested_by)
-# For the changes that are planned at the same time, for the same item or the same person.
-for _name in ("cmdb_ci", "assigned_to"):
-    index_of_filled(*(ChangeRequest.__table__.c[_column] for _column in (_name, "end_date", "start_date")))
+_COLUMNS = ChangeRequest.__table__.c
+_PAGE = ("sys_class_name", "sys_created_on", "sys_id")
+Index("ix_task_type_page", *(_COLUMNS[_column] for _column in ("type", "risk", "active", *_PAGE)))
+# Nine of ten tasks have ended, and most searches are among the others: these indexes contain only them.
+for _name, *_others in (
+    ("active_page", "active", *_PAGE, "state", "assignment_group", "type", "risk"),
+    (
+        "active_group",
+        "assignment_group",
+        "active",
+        *_PAGE,
+        "sys_updated_on",
+        "state",
+        "assigned_to",
+        "number",
+        "start_date",
+    ),
+):
+    index_of_active(f"ix_task_{_name}", *(_COLUMNS[_column] for _column in _others))
+# For the changes that are planned at the same time, also of the same item or person, and for searches by a reference.
+for _name, *_others in (
+    ("requested_by", "active", *_PAGE),
+    ("cab_delegate",),
+    ("cmdb_ci", "active", "end_date", "start_date", *_PAGE),
+    ("assigned_to", "active", "end_date", "start_date", "sys_class_name", "sys_updated_on", "sys_created_on", "sys_id"),
+    ("start_date", "sys_id", "sys_class_name", "end_date", "active"),
+    ("end_date", "start_date", "active", "sys_class_name", "sys_id"),
+):
+    index_of_filled(*(_COLUMNS[_column] for _column in (_name, *_others)))
+# The texts that a search for words compares, together with the names of people. Without the index of all of them, it
+# would compare every row.
+TextIndex(
+    Task.__table__,
+    (
+        *("number", "task_effective_number", "short_description", "description", "correlation_id"),
+        *("correlation_display", "close_notes", "business_duration", "calendar_duration", "time_worked", "user_input"),
+        *("delivery_plan", "delivery_task", "rejection_goto", "wf_activity", "oauth_client_id", "oauth_issuer"),
+        *("oauth_subject", "oauth_exchange", "source_repository", "source_id", "source_ref", "source_commit"),
+        *("source_workflow", "source_run", "source_run_url", "source_actor", "source_email", "source_environment"),
+        *("risk_explanation", "justification", "implementation_plan", "backout_plan", "test_plan", "change_plan"),
+        *("risk_impact_analysis", "review_comments", "review_status", "proposed_change", "cab_recommendation"),
+        *("on_hold_reason", "ci_class"),
+    ),
+)

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from sqlalchemy import Index
 from sqlalchemy.orm import Mapped
 
 from changegate.database import Base
@@ -21,10 +22,14 @@ class SysapprovalApprover(Record, Base):
     """
 
     __tablename__ = "sysapproval_approver"
+    __table_args__ = tuple(
+        Index(f"ix_sysapproval_approver_{name}", name, "state", "sys_created_on", "sys_id")
+        for name in ("approver", "group")
+    )
 
     # Without a foreign key: an answer stays when its task is deleted.
     sysapproval: Mapped[str | None] = reference("Approval for", "task", is_stored_loose=True, index=True)
-    approver: Mapped[str] = reference("Approver", "sys_user", ondelete="RESTRICT", index=True)
+    approver: Mapped[str] = reference("Approver", "sys_user", ondelete="RESTRICT")
     state: Mapped[str] = choice("State", APPROVALS, default="not requested")
     comments: Mapped[str | None] = text("Comments")
     source_table: Mapped[str | None] = string("Source table", 80)

@@ -60,6 +60,10 @@ NUMBER_SEQUENCES = {
 }
 
 
+# Selects the records of a class, in the usual order.
+_PAGE = ("sys_class_name", "sys_created_on", "sys_id")
+
+
 class SysNumberCounter(Record, Base):
     """The next number of a table, for databases without sequences."""
 
@@ -75,12 +79,11 @@ class Task(Record, Base):
     __tablename__ = "task"
     __mapper_args__ = {"polymorphic_on": "sys_class_name", "polymorphic_identity": "task"}
     __table_args__ = (
-        # Filter, class, and the usual order in one index, so that a page is found and counted in the index alone. With
-        # several states, the entries are sorted without reading rows. Groups mostly search among their active tasks.
-        Index("ix_task_state_page", "state", "sys_class_name", "sys_created_on", "sys_id"),
-        Index("ix_task_active_page", "active", "sys_class_name", "sys_created_on", "assignment_group"),
-        Index("ix_task_sys_created_on", "sys_created_on", "sys_class_name"),
-        Index("ix_task_sys_updated_on", "sys_updated_on", "sys_class_name"),
+        # Filter, class, and the usual orders in one index, so that a page is found and counted in the index alone.
+        Index("ix_task_state_page", "state", "sys_class_name", "sys_created_on", "sys_id", "number"),
+        Index("ix_task_group_state", "assignment_group", "state", *_PAGE, "number"),
+        Index("ix_task_sys_created_on", "sys_created_on", "sys_id", "sys_class_name"),
+        Index("ix_task_sys_updated_on", "sys_updated_on", "sys_id", "sys_class_name"),
     )
 
     number: Mapped[str] = record_number("Number", is_read_only=True, unique=True)
@@ -165,12 +168,21 @@ class Task(Record, Base):
     source_environment: Mapped[str | None] = string("Source environment", 255, is_read_only=True)
 
 
-# For searches by a reference, and for the foreign key checks when the referenced record is deleted.
-for _name in ("parent", "universal_request", "opened_by"):
-    index_of_filled(Task.__table__.c[_name])
-# For counting an integration's creations by time, and for paging its own records in the index alone.
-index_of_filled(*(Task.__table__.c[_name] for _name in ("oauth_entity", "sys_created_on", "sys_class_name", "sys_id")))
-index_of_filled(*(Task.__table__.c[_name] for _name in ("assignment_group", "sys_class_name", "sys_created_on")))
+_COLUMNS = Task.__table__.c
+# For searches by a reference, and for the foreign key checks when the referenced record is deleted. An integration's
+# creations are also counted by time. The people are those whose names a text search covers.
+for _name, *_others in (
+    ("parent",),
+    ("universal_request",),
+    ("closed_by",),
+    ("task_for",),
+    ("opened_by", "active", *_PAGE),
+    ("business_service", "active", *_PAGE),
+    ("assignment_group", *_PAGE),
+    ("oauth_entity", "sys_created_on", "sys_id", "sys_class_name", "active"),
+    ("closed_at", *_PAGE),
+):
+    index_of_filled(*(_COLUMNS[_column] for _column in (_name, *_others)))
 # For the searches of pipelines: the change they created, and those of a commit or a repository.
-for _name in ("correlation_id", "source_repository", "source_commit"):
-    index_of_filled_text(Task.__table__.c[_name])
+for _name, *_others in (("correlation_id",), ("source_repository", *_PAGE), ("source_commit",)):
+    index_of_filled_text(*(_COLUMNS[_column] for _column in (_name, *_others)))

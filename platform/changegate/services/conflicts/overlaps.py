@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, Select, String, false, func, literal, null, or_, select, union, union_all
+from sqlalchemy import ColumnElement, Integer, Select, String, func, literal, null, or_, select, true, union, union_all
 
 from changegate.database.prepared import Prepared, parameter
 from changegate.models import Task, TaskCi
@@ -96,7 +96,7 @@ def _pairs() -> Any:
 def _overlaps() -> tuple[ColumnElement[bool], ...]:
     columns = _TASKS.c
     excluded = columns["exclude_from_conflict_detection"]
-    is_counted = (func.coalesce(columns["active"], false()), or_(excluded.is_(None), excluded.is_(False)))
+    is_counted = (columns["active"] == true(), or_(excluded.is_(None), excluded.is_(False)))
     is_other = (columns["sys_class_name"] == "change_request", columns["sys_id"] != _CHANGE)
     # Without a length, the other change has no window (`is_planned`) and would never agree about the conflict.
     is_window = columns["start_date"] < columns["end_date"]

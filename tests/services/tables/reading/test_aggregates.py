@@ -148,8 +148,8 @@ def test_groups_by_several_and_by_walked_fields() -> None:
 
 
 def test_takes_missing_and_empty_text_for_one_group() -> None:
-    connection().execute(Task.__table__.update().where(Task.priority == 4).values(assigned_to=None, reason=""))
-    assert grouped("reason") == [("", "5")]
+    connection().execute(Task.__table__.update().where(Task.priority == 4).values(correlation_display=""))
+    assert grouped("correlation_display") == [("", "5")]
 
 
 def test_gives_each_group_its_figures() -> None:

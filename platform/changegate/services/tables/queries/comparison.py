@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, String, func
 
+from changegate.database.dialects import hinted
 from changegate.database.expressions import Expression, Value
 from changegate.errors import RequestUnreadable
 from changegate.models.base import UpperCaseString
@@ -147,6 +148,15 @@ def compare(sign: str, left: ColumnElement[Any], right: Any) -> ColumnElement[bo
     return left.op(sign, is_comparison=True)(right)
 
 
+def compare_times(sign: str, column: ColumnElement[Any], instant: Any) -> ColumnElement[bool]:
+    """Return the comparison of a date or date-time with a value.
+
+    Searches are mostly about the latest times, so few rows are expected after an instant, and nearly all before it.
+    With one of each, as for changes that overlap a period, SQLite then begins with the few.
+    """
+    return hinted("<" in sign, compare(sign, column, instant))
+
+
 def between(column: ColumnElement[Any], first: Any, last: Any) -> ColumnElement[bool]:
     """Return the clause for values from `first` to `last`."""
     return column.between(first, last)
@@ -187,8 +197,9 @@ def _value_of_label(comparison: Comparison, text: str) -> str:
     folded_text = text.strip().lower()
     # Values come before labels. Otherwise, a new label with the text of a value would change the result of existing
     # queries. For the values that the field ships with, no statement is needed.
-    if any(value.lower() == folded_text for value in comparison.field.entry.choices or ()):
-        return text.strip()
+    for value in comparison.field.entry.choices or ():
+        if value.lower() == folded_text:
+            return value
     choices = comparison.inquiry.choices_of(comparison.field)
     is_value = any(value.lower() == folded_text for value in choices)
     labelled = (value for value, label in choices.items() if label.lower() == folded_text)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 
 from changegate.database.expressions import Expression, Value
-from changegate.services.tables.queries.comparison import Clause, Comparison, between, compare
+from changegate.services.tables.queries.comparison import Clause, Comparison, between, compare, compare_times
 from changegate.services.tables.queries.date_parts import UNITS, part_number
 from changegate.services.tables.queries.dates import PREFIX, TermInvalid, read_call
 from changegate.services.tables.queries.periods import bounds_of, end_of, find_period, shifted, start_of
@@ -69,7 +69,7 @@ def compares_with_now(sign: str) -> Callable[[Comparison], Clause]:
 
     def clause(comparison: Comparison) -> Clause:
         _, then = _relative(comparison)
-        return Expression(compare, sign, comparison.field.column, Value(_stored(comparison, then)))
+        return Expression(compare_times, sign, comparison.field.column, Value(_stored(comparison, then)))
 
     return clause
 

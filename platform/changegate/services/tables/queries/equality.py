@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, FromClause, String, and_, exists, false, func, or_, select
 
 from changegate.database.expressions import Expression, Value
-from changegate.models.base import SYS_ID_LENGTH
+from changegate.models.base import SYS_ID_LENGTH, Entry
 from changegate.services.access.permissions import Permissions
 from changegate.services.tables.queries.comparison import Clause, Comparison, Unmatchable, folded, is_one_of
 from changegate.services.tables.queries.dates import PREFIX, TermInvalid
@@ -47,7 +47,15 @@ def is_filled(comparison: Comparison) -> Clause:
 
 def _has_no_value(column: ColumnElement[Any]) -> ColumnElement[bool]:
     is_null = column.is_(None)
-    return or_(is_null, column == "") if isinstance(column.type, String) else is_null
+    return or_(is_null, column == "") if can_be_blank(column) else is_null
+
+
+def can_be_blank(column: ColumnElement[Any]) -> bool:
+    """Return whether a stored value can be an empty string, which counts as none."""
+    # No record has an empty sys_id, and no choice is empty. Without the comparison, the index of the column is used.
+    entry = column.info.get("entry")
+    is_choice = entry is not None and entry.kind == "choice"
+    return isinstance(column.type, String) and not column.foreign_keys and not is_choice
 
 
 def _listed(comparison: Comparison) -> list[Any]:
@@ -79,7 +87,8 @@ def _is_any_there(comparison: Comparison, values: Sequence[Any]) -> Clause:
 
 def _is_any(comparison: Comparison, values: Sequence[Any]) -> Clause:
     field = comparison.field
-    if not comparison.is_text:
+    # Choices that a field ships with are stored as they are spelled in the model: without `lower`, an index is used.
+    if not comparison.is_text or _are_shipped(field.entry, values):
         return _is_in(field.column, list(values))
     # sys_ids are compared without `lower`, so that their index can be used: as given, and in the usual lower case.
     is_id = field.entry.max_length == SYS_ID_LENGTH
@@ -89,6 +98,10 @@ def _is_any(comparison: Comparison, values: Sequence[Any]) -> Clause:
     if others:
         clauses.append(_is_named(comparison, others))
     return Expression(or_, *clauses) if len(clauses) > 1 else clauses[0]
+
+
+def _are_shipped(entry: Entry, values: Sequence[Any]) -> bool:
+    return entry.kind == "choice" and entry.choices is not None and all(value in entry.choices for value in values)
 
 
 def _is_named(comparison: Comparison, names: Sequence[str]) -> Clause:

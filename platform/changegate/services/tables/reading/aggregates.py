@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, func, literal_column, select
+from sqlalchemy import ColumnElement, func, literal_column, select
 from sqlalchemy.sql.elements import UnaryExpression
 
 from changegate.database import connection, require_time
@@ -18,6 +18,7 @@ from changegate.services.tables.display.selections import MAX_COLUMNS, Member, S
 from changegate.services.tables.display.shapes import DisplayValue, Shape
 from changegate.services.tables.queries.clauses import where_clause
 from changegate.services.tables.queries.encoded_query import EncodedQuery
+from changegate.services.tables.queries.equality import can_be_blank
 from changegate.services.tables.reading.figures import COUNT, FUNCTIONS, find_condition, find_figure
 from changegate.services.tables.reading.records import require_operation
 from changegate.services.tables.registry import Table
@@ -104,26 +105,32 @@ class _Aggregate:
         conditions = [
             clause for parts in aggregation.having if (clause := find_condition(self._walks, parts)) is not None
         ]
-        orders = [order for parts in aggregation.order_by if (order := self._order(parts)) is not None]
-        orders += [_sorted(self._grouped[member.path], is_descending=False) for member in self._members]
         columns = [self._grouped[member.path] for member in self._members]
-        statement = select(*columns, func.count(), *(figure.column for figure in self._figures))
-        statement = statement.select_from(self._walks.source).where(*self._clauses)
-        statement = statement.group_by(*self._grouped.values()).having(*conditions).order_by(*orders)
-        rows: Sequence[Any] = connection().execute(statement.limit(MAX_GROUPS + 1), parameters_of(self._caller)).all()
+        shown = [*columns, func.count(), *(figure.column for figure in self._figures)]
+        orders = [order for parts in aggregation.order_by if (order := self._order(parts)) is not None]
+        named = [column.label(f"column_{at}") for at, column in enumerate([*shown, *(column for column, _ in orders)])]
+        grouped = select(*named).select_from(self._walks.source).where(*self._clauses)
+        # Sorted outside, so that the groups can be read in the order of an index.
+        groups = grouped.group_by(*self._grouped.values()).having(*conditions).subquery()
+        sorting = zip(groups.c[len(shown) :], (is_descending for _, is_descending in orders), strict=True)
+        sorted_ = [_sorted(column, is_descending) for column, is_descending in sorting]
+        sorted_ += [_sorted(column, is_descending=False) for column in groups.c[: len(columns)]]
+        statement = select(*groups.c[: len(shown)]).order_by(*sorted_).limit(MAX_GROUPS + 1)
+        rows: Sequence[Any] = connection().execute(statement, parameters_of(self._caller)).all()
         if len(rows) > MAX_GROUPS:
             raise RequestUnreadable(f"There are more than {MAX_GROUPS} groups; a query may narrow them")
         return rows
 
-    def _order(self, parts: Names) -> UnaryExpression[Any] | None:
+    def _order(self, parts: Names) -> tuple[ColumnElement[Any], bool] | None:
+        """Return the column of a sort order, and whether it is descending."""
         is_descending = len(parts) > 1 and parts[-1].strip().lower() == "desc"
         name = parts[0].strip().lower()
         if name == COUNT:
-            return _sorted(func.count(), is_descending)
+            return func.count(), is_descending
         if name in FUNCTIONS and len(parts) > 1:
             figure = find_figure(self._walks, name, parts[1].strip())
-            return _sorted(figure.column, is_descending) if figure else None
-        return _sorted(self._grouped[name], is_descending) if name in self._grouped else None
+            return (figure.column, is_descending) if figure else None
+        return (self._grouped[name], is_descending) if name in self._grouped else None
 
     def _stats(self, row: Sequence[Any]) -> Stats:
         stats: Stats = {COUNT: str(row[0])} if self._aggregation.counts else {}
@@ -133,7 +140,7 @@ class _Aggregate:
 
 
 def _group_column(grouped: RecordField) -> ColumnElement[Any]:
-    if not isinstance(grouped.column.type, String):
+    if not can_be_blank(grouped.column):
         return grouped.column
     # NULL and the empty string are one group. The literal must not be a parameter: PostgreSQL requires the same
     # expression in SELECT and GROUP BY, and two parameters would make two expressions.

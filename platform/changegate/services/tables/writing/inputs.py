@@ -79,8 +79,10 @@ def _choice(name: str, entry: Entry, text: str, choices: Choices, *, by_display:
     except RequestUnreadable:
         if not settings().choice_allow_non_existing_value:
             raise
-    # With CHANGEGATE_CHOICE_ALLOW_NON_EXISTING_VALUE, type and length are still validated.
-    return parse_text(name, replace(entry, choices=None), chosen)
+    # With CHANGEGATE_CHOICE_ALLOW_NON_EXISTING_VALUE, type and length are still validated. A value that the field ships
+    # with, and that is inactive, keeps its spelling: queries compare it as it is.
+    shipped = (value for value in entry.choices or () if value.lower() == chosen.strip().lower())
+    return parse_text(name, replace(entry, choices=None), next(shipped, chosen))
 
 
 def values_of_labels(table: Table, sent: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,86 @@
+"""Indexes for the queries of a desk with a million changes: docs/queries.md.
+
+Revision: 0048, after 0047.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0048"
+down_revision = "0047"
+branch_labels = None
+depends_on = None
+
+TASK, APPROVAL = "task", "sysapproval_approver"
+PAGE = ("sys_class_name", "sys_created_on", "sys_id")
+WINDOW = ("end_date", "start_date")
+# By name: which rows the index contains (all, those `filled` in the first column, active ones on SQLite), and columns.
+OLD = {
+    "state_page": ("all", "state", *PAGE),
+    "active_page": ("all", "active", "sys_class_name", "sys_created_on", "assignment_group"),
+    "sys_created_on": ("all", "sys_created_on", "sys_class_name"),
+    "sys_updated_on": ("all", "sys_updated_on", "sys_class_name"),
+    "opened_by": ("filled", "opened_by"),
+    "requested_by": ("filled", "requested_by"),
+    "assignment_group": ("filled", "assignment_group", "sys_class_name", "sys_created_on"),
+    "oauth_entity": ("filled", "oauth_entity", "sys_created_on", "sys_class_name", "sys_id"),
+    "source_repository_lower": ("filled", "lower(source_repository)"),
+    "cmdb_ci": ("filled", "cmdb_ci", *WINDOW),
+    "assigned_to": ("filled", "assigned_to", *WINDOW),
+}
+NEW = {
+    "state_page": ("all", "state", "sys_class_name", "sys_created_on", "sys_id", "number"),
+    "type_page": ("all", "type", "risk", "active", *PAGE),
+    "active_page": ("active", "active", *PAGE, "state", "assignment_group", "type", "risk"),
+    "active_group": (
+        *("active", "assignment_group", "active", *PAGE),
+        *("sys_updated_on", "state", "assigned_to", "number", "start_date"),
+    ),
+    "group_state": ("all", "assignment_group", "state", *PAGE, "number"),
+    "sys_created_on": ("all", "sys_created_on", "sys_id", "sys_class_name"),
+    "sys_updated_on": ("all", "sys_updated_on", "sys_id", "sys_class_name"),
+    "opened_by": ("filled", "opened_by", "active", *PAGE),
+    "requested_by": ("filled", "requested_by", "active", *PAGE),
+    "business_service": ("filled", "business_service", "active", *PAGE),
+    "assignment_group": ("filled", "assignment_group", *PAGE),
+    "oauth_entity": ("filled", "oauth_entity", "sys_created_on", "sys_id", "sys_class_name", "active"),
+    "source_repository_lower": ("filled", "lower(source_repository)", *PAGE),
+    "cmdb_ci": ("filled", "cmdb_ci", "active", *WINDOW, *PAGE),
+    "assigned_to": (
+        *("filled", "assigned_to", "active", *WINDOW),
+        *("sys_class_name", "sys_updated_on", "sys_created_on", "sys_id"),
+    ),
+    "start_date": ("filled", "start_date", "sys_id", "sys_class_name", "end_date", "active"),
+    "end_date": ("filled", "end_date", "start_date", "active", "sys_class_name", "sys_id"),
+    "closed_at": ("filled", "closed_at", *PAGE),
+    **{name: ("filled", name) for name in ("closed_by", "task_for", "cab_delegate")},
+}
+APPROVAL_COLUMNS = ("state", "sys_created_on", "sys_id")
+
+
+def upgrade():
+    """Make the indexes cover counts and pages, and add those of open tasks."""
+    replace(OLD, NEW)
+    op.drop_index(f"ix_{APPROVAL}_approver", APPROVAL)
+    for name in ("approver", "group"):
+        op.create_index(f"ix_{APPROVAL}_{name}", APPROVAL, [name, *APPROVAL_COLUMNS])
+
+
+def downgrade():
+    """Restore the indexes of before."""
+    for name in ("approver", "group"):
+        op.drop_index(f"ix_{APPROVAL}_{name}", APPROVAL)
+    op.create_index(op.f(f"ix_{APPROVAL}_approver"), APPROVAL, ["approver"])
+    replace(NEW, OLD)
+
+
+def replace(dropped, created):
+    """Drop indexes of tasks and create others."""
+    for name in dropped:
+        op.drop_index(f"ix_{TASK}_{name}", TASK)
+    for name, (rows, first, *others) in created.items():
+        is_filled = sa.text(f"{first} IS NOT NULL") if rows == "filled" else None
+        is_active = sa.text("active = 1") if rows == "active" else None
+        where = {"sqlite_where": is_active if is_filled is None else is_filled, "postgresql_where": is_filled}
+        expressions = [sa.text(first) if "(" in first else first, *others]
+        op.create_index(f"ix_{TASK}_{name}", TASK, expressions, **where)
