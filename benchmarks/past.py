@@ -56,21 +56,21 @@ def fill(database_url: str, changes: int) -> Past:
     engine = create_engine(database_url)
     people = _fill_people(engine, changes)
     load_rows(engine, ChangeRequest, _changes(random, people, changes))
-    _count_on(engine, FIRST_NUMBER + changes)
+    count_on(engine, FIRST_NUMBER + changes)
     engine.dispose()
     sample = random.sample(range(changes), min(SAMPLE, changes))
-    return Past(changes, [_sys_id("change", number) for number in sample], people.groups)
+    return Past(changes, [sys_id_of("change", number) for number in sample], people.groups)
 
 
-def _sys_id(kind: str, number: int) -> str:
+def sys_id_of(kind: str, number: int) -> str:
     """Return a sys_id that looks like chance, and so lies anywhere in an index."""
     return sha256(f"{kind} {number}".encode()).hexdigest()[:32]
 
 
 def _fill_people(engine: Engine, changes: int) -> People:
-    users = [_sys_id("user", number) for number in range(ceil(changes / CHANGES_OF_A_USER))]
-    groups = [_sys_id("group", number) for number in range(ceil(changes / CHANGES_OF_A_GROUP))]
-    items = [_sys_id("item", number) for number in range(len(users))]
+    users = [sys_id_of("user", number) for number in range(ceil(changes / CHANGES_OF_A_USER))]
+    groups = [sys_id_of("group", number) for number in range(ceil(changes / CHANGES_OF_A_GROUP))]
+    items = [sys_id_of("item", number) for number in range(len(users))]
     load_rows(engine, SysUser, (_user(n, sys_id) for n, sys_id in enumerate(users)))
     load_rows(engine, SysUserGroup, (_group(n, sys_id, users) for n, sys_id in enumerate(groups)))
     load_rows(engine, CmdbCi, ({"sys_id": sys_id, "name": f"node-{n}"} for n, sys_id in enumerate(items)))
@@ -97,7 +97,7 @@ def _change(random: Random, people: People, number: int, state: int) -> dict[str
     shown = f"CHG{FIRST_NUMBER + number:07}"
     opened_by, assigned_to = random.choices(people.users, k=2)
     return {
-        "sys_id": _sys_id("change", number),
+        "sys_id": sys_id_of("change", number),
         "sys_class_name": "change_request",
         "number": shown,
         "task_effective_number": shown,
@@ -133,7 +133,7 @@ def _dates(opened: datetime, has_ended: bool) -> dict[str, datetime | None]:
     }
 
 
-def _count_on(engine: Engine, number: int) -> None:
+def count_on(engine: Engine, number: int) -> None:
     """Let the product's next change get this number."""
     table = ChangeRequest.__mapper_args__["polymorphic_identity"]
     with engine.begin() as connection:

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from benchmarks.bounds import Bound
 from benchmarks.cases import Case
+from benchmarks.desk import Finding
 from benchmarks.load import CONNECTIONS
 from benchmarks.memory import BOUND_MB, PAGE_SIZE, Memory
 from benchmarks.ratios import ratios_of
@@ -30,6 +31,7 @@ class Findings:
     results: Results
     memory: Memory | None
     bounds: Sequence[Bound] = ()
+    queries: Sequence[Finding] = ()
 
     def rates(self, connections: int) -> Mapping[str, float]:
         """Return the answers per second of every case."""

@@ -15,8 +15,9 @@ SCOPES = ("k-opaque", "k-jwt", "l-opaque", "l-jwt", "m-unscoped", "m-scoped", "n
 LIVES = ("lives",)
 PLANNING = ("planning",)
 PAGES = ("pages",)
+DESK = ("desk",)
 OF_A_MILLION = tuple(f"{name}{MILLION}" for name in ("e", "f", "h", "i"))
-NAMES = (*FLOORS, *PEERS, *EXCHANGES, *TRUST, *TABLES, *SCOPES, *LIVES, *PLANNING, *PAGES, *OF_A_MILLION)
+NAMES = (*FLOORS, *PEERS, *EXCHANGES, *TRUST, *TABLES, *SCOPES, *LIVES, *PLANNING, *PAGES, *DESK, *OF_A_MILLION)
 # What a word stands for that is no letter.
 GROUPS = {"floors": FLOORS, "trust": TRUST, "scopes": SCOPES}
 

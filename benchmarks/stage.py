@@ -10,7 +10,9 @@ from benchmarks.bounds import Bound
 from benchmarks.cases import Case, Desk, floor_cases
 from benchmarks.conflicts import Conflicts
 from benchmarks.databases import SQLITE, Databases
+from benchmarks.desk import LivingDesk, keep_up
 from benchmarks.exchanges import Exchanges, exchange_cases
+from benchmarks.life import fill_life
 from benchmarks.lives import Lives
 from benchmarks.pages import Pages
 from benchmarks.past import Past, fill
@@ -18,7 +20,7 @@ from benchmarks.planning import Planning
 from benchmarks.provider import Provider, serving_keys
 from benchmarks.ratios import MILLION
 from benchmarks.scopes import ScopeDesk
-from benchmarks.selection import LIVES, PAGES, PEERS, PLANNING, SCOPES, TRUST, Selection
+from benchmarks.selection import DESK, LIVES, OF_A_MILLION, PAGES, PEERS, PLANNING, SCOPES, TRUST, Selection
 from benchmarks.signing import Signer
 from benchmarks.trust import TrustDesk
 
@@ -53,10 +55,11 @@ class Stage:
     planning: Planning | None = None
     conflicts: Conflicts | None = None
     pages: Pages | None = None
+    living: Sequence[LivingDesk] = ()
 
     def bounds(self) -> Sequence[Bound]:
         """Return what was seen beside the speed, once the cases have run."""
-        parts = (self.trust, self.lives, self.planning, self.conflicts, self.pages)
+        parts = (self.trust, self.lives, self.planning, self.conflicts, self.pages, *self.living)
         return [bound for part in parts if part for bound in part.bounds()]
 
 
@@ -74,7 +77,8 @@ class StageSetting:
         """Fill a desk of each size and serve them beside the floors; some cases are for the first size alone."""
         wanted = selection or Selection()
         provider = self.stack.enter_context(serving_keys(self.signer.key_set))
-        sites = [self._prepare(size, provider) for size in sizes]
+        with_million = wanted.wants(*OF_A_MILLION)
+        sites = [self._prepare(size, provider) for size in (sizes if with_million else sizes[:1])]
         cases = self._serve_floors(sites[0])
         if only_floors:
             return Stage(self.databases.name, cases)
@@ -93,7 +97,8 @@ class StageSetting:
         planning = Planning(first) if is_planned else None
         conflicts = Conflicts(first, sites[0].database_url) if is_planned else None
         pages = Pages(first) if wanted.wants(*PAGES) else None
-        return Stage(self.databases.name, kept, first, trust, lives, planning, conflicts, pages)
+        living = [self._live(size, provider) for size in sizes] if wanted.wants(*DESK) else []
+        return Stage(self.databases.name, kept, first, trust, lives, planning, conflicts, pages, living)
 
     def _prepare(self, size: int, provider: Provider) -> Site:
         folder = self.folder / f"desk-{size}"
@@ -103,6 +108,19 @@ class StageSetting:
         instance = product.set_up(folder / "instance", database_url, provider.jwks_url)
         self.tell(f"{self.databases.name}: filling in {size:,} changes")
         return Site(folder, database_url, instance, fill(database_url, size))
+
+    def _live(self, size: int, provider: Provider) -> LivingDesk:
+        folder = self.folder / f"life-{size}"
+        folder.mkdir()
+        database_url = self.databases.create(f"life_{size}")
+        self.tell(f"{self.databases.name}: filling in two years of {size:,} changes")
+        instance = product.set_up(folder / "instance", database_url, provider.jwks_url)
+        life = fill_life(database_url, size)
+        keep_up(instance)
+        port = servers.free_port()
+        command = servers.product_command(port)
+        server = self.stack.enter_context(servers.serving(command, port, instance.env, folder / "log"))
+        return LivingDesk(server, instance, life)
 
     def _set_trust(self, site: Site) -> TrustDesk:
         self.tell(f"{self.databases.name}: registering integrations")

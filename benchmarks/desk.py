@@ -1,0 +1,152 @@
+"""What the queries of a desk take, compared with a GET of one change over the same connection.
+
+Each query alternates with GETs, so that noise meets both alike. The report has one line for each query, and
+`docs/queries.md` shows the same with the plans.
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from pathlib import Path
+from statistics import median
+from urllib.parse import urlsplit
+
+from flask import Flask
+
+from benchmarks.bounds import Bound
+from benchmarks.desk_plans import indexes_of, plan_of
+from benchmarks.desk_queries import MOST, PAGE_SIZE, DeskQuery, desk_queries
+from benchmarks.errors import BenchFailed
+from benchmarks.life import Life
+from benchmarks.product import CHANGE_PATH, Instance
+from benchmarks.servers import Server
+from changegate import create_app
+from changegate.database import commit
+from changegate.extensions import db, now
+from changegate.services.tables.upkeep import index_texts, renew_statistics
+
+ROUNDS = 9
+# Counting an index takes this long for each match.
+SECONDS_PER_MATCH = 0.006 / 100_000
+LONG_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A query, how many records it finds, and the seconds of it, of its last page, and of a GET of one change."""
+
+    query: DeskQuery
+    matches: int
+    seconds: float
+    late_seconds: float
+    one: float
+    indexes: Sequence[str]
+
+    @property
+    def allowed(self) -> float:
+        """Return how many times as long as a GET of one change the query may take."""
+        return MOST[self.query.kind] + self.matches * SECONDS_PER_MATCH / self.one
+
+
+@dataclass(frozen=True)
+class LivingDesk:
+    """A served instance with the two years of `life`."""
+
+    server: Server
+    instance: Instance
+    life: Life
+    found: list[Finding] = field(default_factory=list)
+
+    def bounds(self, rounds: int = ROUNDS) -> list[Bound]:
+        """Measure each query, and return how many times as long as a GET of one change it takes."""
+        self.found[:] = self._measure_all(rounds)
+        of = f"of {self.life.changes:,} / GET one"
+        return [Bound(f"{each.query.name} {of}", each.seconds / each.one, each.allowed) for each in self.found]
+
+    def _measure_all(self, rounds: int) -> Iterator[Finding]:
+        indexes = self._indexes()
+        where = urlsplit(self.server.base_url)
+        with closing(HTTPConnection(str(where.hostname), where.port, timeout=60)) as connection:
+            for query in desk_queries(self.life):
+                took, late, one, matches = self._measure(connection, query, rounds)
+                yield Finding(query, matches, took, late, one, indexes[query.name])
+
+    def _measure(self, connection: HTTPConnection, query: DeskQuery, rounds: int) -> tuple[float, float, float, int]:
+        ones, took, late = [], [], []
+        for path in self.life.sys_ids[:rounds]:
+            self._get(connection, f"{CHANGE_PATH}/{path}")
+        first, matches = self._get(connection, query.path())
+        last = (matches - 1) // PAGE_SIZE * PAGE_SIZE
+        for number in range(rounds if first < LONG_SECONDS else 2):
+            ones.append(self._get(connection, f"{CHANGE_PATH}/{self.life.sys_ids[number]}")[0])
+            took.append(self._get(connection, query.path())[0])
+            if last > 0 and not query.stats:
+                late.append(self._get(connection, query.path(last))[0])
+        return median(took), median(late) if late else 0.0, median(ones), matches
+
+    def _get(self, connection: HTTPConnection, path: str) -> tuple[float, int]:
+        """Return the seconds of a call, and the count that the answer has."""
+        begun = time.perf_counter()
+        connection.request("GET", path, headers={"Authorization": self.instance.basic(), "Accept": "application/json"})
+        answer = connection.getresponse()
+        said = answer.read()
+        seconds = time.perf_counter() - begun
+        if answer.status != 200:
+            raise BenchFailed(f"GET {path} answered {answer.status}: {said[:300]!r}")
+        return seconds, int(answer.headers.get("X-Total-Count", 0))
+
+    def _indexes(self) -> dict[str, list[str]]:
+        # A process of its own reads the plans: the server has none to show.
+        app = _app_of(self.instance)
+        headers = {"Authorization": self.instance.basic()}
+        found = {query.name: indexes_of(plan_of(app, query, headers)) for query in desk_queries(self.life)}
+        with app.app_context():
+            db.engine.dispose()
+        return found
+
+
+def _app_of(instance: Instance) -> Flask:
+    settings = {"database_url": instance.env["CHANGEGATE_DATABASE_URL"]}
+    return create_app(instance_path=Path(instance.env["CHANGEGATE_INSTANCE_PATH"]), overrides=settings)
+
+
+def keep_up(instance: Instance) -> None:
+    """Index the texts and renew the statistics, as jobs do."""
+    app = _app_of(instance)
+    more = True
+    while more:
+        with app.app_context():
+            more = index_texts(now())
+            commit()
+    with app.app_context():
+        renew_statistics(now())
+        commit()
+        db.engine.dispose()
+
+
+def write_queries(path: Path, of_databases: Mapping[str, Sequence[Finding]], size: int) -> None:
+    """Replace the generated part of docs/queries.md."""
+    text = path.read_text()
+    begin, end = (text.index(f"<!-- {word} -->\n") for word in ("generated", "end"))
+    begin += len("<!-- generated -->\n")
+    lines = [f"Measured with {size:,} changes, as multiples of a GET of one change.", ""]
+    names = [*of_databases]
+    heads = [f"{name}: indexes | first page | last page" for name in names]
+    lines += [
+        f"| query | matches | {' | '.join(heads)} | at most |",
+        "|---|---:|" + "---|---:|---:|" * len(names) + "---:|",
+    ]
+    for findings in zip(*of_databases.values(), strict=True):
+        cells = [_cells(each) for each in findings]
+        first = findings[0]
+        matches = "" if first.query.stats else f"{first.matches:,}"
+        lines.append(f"| {first.query.name} | {matches} | {' | '.join(cells)} | {first.allowed:.0f} |")
+    path.write_text(text[:begin] + "\n".join(lines) + "\n" + text[end:])
+
+
+def _cells(finding: Finding) -> str:
+    late = f"{finding.late_seconds / finding.one:.1f}" if finding.late_seconds else ""
+    indexes = ", ".join(f"`{name}`" for name in finding.indexes)
+    return f"{indexes} | {finding.seconds / finding.one:.1f} | {late}"

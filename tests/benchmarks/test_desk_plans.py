@@ -1,0 +1,74 @@
+"""The queries of a desk, on 100,000 changes of two years: none that selects few records reads all of them."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+from benchmarks.desk_plans import indexes_of, plan_of
+from benchmarks.desk_queries import DeskQuery, desk_queries
+from benchmarks.life import fill_life, life_of
+from flask import Flask
+
+from changegate import create_app
+from changegate.cli.prepare import prepare_instance
+from changegate.database import commit
+from changegate.extensions import db, now
+from changegate.services.tables.upkeep import index_texts, renew_statistics
+from tests.conftest import ADMIN_PASSWORD, basic
+from tests.support.postgres import prepared_database_of_postgres
+
+CHANGES = 100_000
+ADMIN = basic("admin", ADMIN_PASSWORD)
+# All changes match, or so many contain a word that the index is not used.
+UNSELECTIVE = {"everything", "two words", "word in a person's name"}
+QUERIES = desk_queries(life_of(CHANGES))
+
+
+def is_selective(query: DeskQuery) -> bool:
+    return query.name not in UNSELECTIVE and not query.name.startswith("all by ")
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def desk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
+    """An application with the changes, whose texts are indexed and whose statistics are up to date."""
+    overrides = {"admin_password": ADMIN_PASSWORD}
+    with ExitStack() as stack:
+        if request.param == "postgresql":
+            overrides["database_url"] = stack.enter_context(prepared_database_of_postgres())
+        app = create_app(instance_path=tmp_path_factory.mktemp("desk") / "instance", overrides=overrides)
+        prepare_instance(app)
+        with app.app_context():
+            url = db.engine.url.render_as_string(hide_password=False)
+        fill_life(url, CHANGES)
+        with app.app_context():
+            index_and_analyze()
+        yield app
+        with app.app_context():
+            db.engine.dispose()
+
+
+def index_and_analyze() -> None:
+    while index_texts(now()):
+        commit()
+    renew_statistics(now())
+    commit()
+
+
+@pytest.mark.parametrize("query", [each for each in QUERIES if is_selective(each)], ids=lambda each: each.name)
+def test_a_selective_query_reads_few_rows(desk: Flask, query: DeskQuery) -> None:
+    plan = plan_of(desk, query, ADMIN)
+    assert "all rows" not in indexes_of(plan), plan
+    assert not any("SCAN task " in f"{step} " for step in plan), plan
+
+
+def test_the_desk_is_uneven_and_mostly_closed(desk: Flask) -> None:
+    client = desk.test_client()
+
+    def count(name: str) -> int:
+        [query] = [each for each in QUERIES if each.name == name]
+        return int(client.get(query.path(), headers=ADMIN).headers["X-Total-Count"])
+
+    assert count("everything") == CHANGES
+    assert count("all open") == pytest.approx(CHANGES / 10, rel=0.05)
+    assert count("largest group's open") > 4 * count("smallest group's open")
+    assert count("busiest person's open") > 10 * count("person's open")
