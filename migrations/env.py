@@ -26,6 +26,11 @@ def render_item(type_, obj, _autogen_context):
     return "sa.DateTime(timezone=True)" if type_ == "type" and isinstance(obj, UTCDateTime) else False
 
 
+def include_name(name, _type, _parents):
+    """Leave out the trigram index of texts, which no model describes."""
+    return not (name or "").startswith("task_text")
+
+
 @contextmanager
 def alone(engine):
     """Wait until no other node migrates, and hold that lock on a connection of its own."""
@@ -48,6 +53,7 @@ def migrate(connection, **options):
         connection=connection,
         target_metadata=Base.metadata,
         render_item=render_item,
+        include_name=include_name,
         transactional_ddl=True,
         **options,
         **current_app.extensions["migrate"].configure_args,

@@ -61,7 +61,7 @@ def test_a_selective_query_reads_few_rows(desk: Flask, query: DeskQuery) -> None
     assert not any("SCAN task " in f"{step} " for step in plan), plan
 
 
-def test_the_desk_is_uneven_and_mostly_closed(desk: Flask) -> None:
+def test_changes_are_uneven_and_mostly_closed(desk: Flask) -> None:
     client = desk.test_client()
 
     def count(name: str) -> int:

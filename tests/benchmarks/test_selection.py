@@ -12,7 +12,7 @@ def test_all_cases_are_measured_where_none_is_asked_for() -> None:
 
 
 def test_a_letter_stands_for_all_its_cases() -> None:
-    assert {name for name in NAMES if name.startswith("d")} <= select("d").names
+    assert {name for name in NAMES if name.startswith("d-")} <= select("d").names
 
 
 def test_a_case_comes_with_what_it_stands_beside() -> None:

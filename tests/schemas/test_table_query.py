@@ -16,6 +16,8 @@ DEFAULTS = TableParameters(
     field_names=(),
     limit=10_000,
     offset=0,
+    after="",
+    no_count=False,
     suppress_pagination_header=False,
     input_display_value=False,
 )
@@ -30,7 +32,7 @@ def loaded(**params: str) -> TableParameters:
 def test_absent_empty_and_unknown_values_have_their_default() -> None:
     assert loaded() == DEFAULTS
     assert load_parameters("&".join(f"{name}=" for name in NAMES).encode()) == DEFAULTS
-    assert loaded(view="x", query_category="y", no_count="true", query_no_domain="z", nonsense="1") == DEFAULTS
+    assert loaded(view="x", query_category="y", query_no_domain="z", nonsense="1") == DEFAULTS
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,8 @@ bp = Blueprint("table", __name__)
 bp.before_request(require_caller)
 bp.before_request(require_acceptable)
 bp.before_request(restore_query)
+# The parameters in which the links to pages differ.
+PLACE = frozenset({"sysparm_limit", "sysparm_offset", "sysparm_after"})
 V1_PREFIX = "/api/now/v1/"
 # Clients reject responses with a header that is too long: aiohttp at 8,190 characters, http.client at 65,536.
 LONGEST_LINKS = 8_000
@@ -48,7 +50,8 @@ def list_view(table_name: str) -> Response:
     who = require_scope(REST_API, table.name)
     params = load_parameters(sent.query_string)
     query = narrow_query(parse_encoded_query(params.query), params.filters)
-    page = read_page(table, who, query, _shape(params), limit=params.limit, offset=params.offset)
+    place = {"limit": params.limit, "offset": params.offset}
+    page = read_page(table, who, query, _shape(params), **place, after=params.after, counts=not params.no_count)
     if not page.records and sent.path.startswith(V1_PREFIX):
         raise refusal(404, "No Record found", NOTHING_MATCHES)
     return api_response({"result": page.records}, headers=_page_headers(page, params))
@@ -145,10 +148,10 @@ def _shape(params: TableParameters) -> Shape:
 
 
 def _page_headers(page: Page, params: TableParameters) -> dict[str, str]:
-    headers = {"X-Total-Count": str(page.total)}
-    limit, offset = params.limit, params.offset
-    if not params.suppress_pagination_header and limit and (page.total > limit or offset):
-        headers |= _link_header(page, limit, offset)
+    headers = {"X-Total-Count": str(page.total)} if page.is_counted else {}
+    has_others = page.has_more or params.offset > 0
+    if not params.suppress_pagination_header and params.limit and has_others:
+        headers |= _link_header(page, params.limit, params.offset)
     return headers
 
 
@@ -156,21 +159,24 @@ def _link_header(page: Page, limit: int, offset: int) -> dict[str, str]:
     """Return the Link header: for a long query with the next page only, for a very long query empty."""
     sent = current_request()
     start = f"{settings().base_url}{sent.path}?{_kept_parameters(sent.query_string)}sysparm_limit={limit}"
-    links = {rel: f'<{start}&sysparm_offset={at}>;rel="{rel}"' for rel, at in _pages(page, limit, offset)}
+    links = {rel: f'<{start}&sysparm_offset={place}>;rel="{rel}"' for rel, place in _pages(page, limit, offset)}
     whole = ",".join(links.values())
     if len(whole) > LONGEST_LINKS:
         whole = links.get("next", "")
     return {"Link": whole} if 0 < len(whole) <= LONGEST_LINK else {}
 
 
-def _pages(page: Page, limit: int, offset: int) -> list[tuple[str, int]]:
-    last = max(0, (page.total - 1) // limit * limit)
-    pages = [("first", 0)]
+def _pages(page: Page, limit: int, offset: int) -> list[tuple[str, str]]:
+    """Return the relation and the place of each linked page."""
+    pages = [("first", "0")]
     if offset > 0:
-        pages.append(("prev", max(0, offset - limit)))
-    if offset + limit < page.total:
-        pages.append(("next", offset + limit))
-    return [*pages, ("last", last)]
+        pages.append(("prev", str(max(0, offset - limit))))
+    if page.has_more:
+        key = f"&{urlencode({'sysparm_after': page.next_key})}" if page.next_key else ""
+        pages.append(("next", f"{offset + limit}{key}"))
+    if page.is_counted:
+        pages.append(("last", str(max(0, (page.total - 1) // limit * limit))))
+    return pages
 
 
 def _kept_parameters(query_string: bytes) -> str:
@@ -180,7 +186,7 @@ def _kept_parameters(query_string: bytes) -> str:
 
 def _kept(query_string: bytes) -> str:
     sent = parse_parameters(query_string)
-    kept = {name: value for name, value in sent.items() if name not in {"sysparm_limit", "sysparm_offset"}}
+    kept = {name: value for name, value in sent.items() if name not in PLACE}
     return f"{urlencode(kept)}&" if kept else ""
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Integer, SQLColumnExpression, String, func
 from changegate.database import connection
 from changegate.database.expressions import Expression, Value
 
-_ESCAPE = "/"
+ESCAPE = "/"
 
 
 def contains(column: SQLColumnExpression[Any], text: str) -> Expression:
@@ -31,6 +31,11 @@ def ends_with(column: SQLColumnExpression[Any], text: str) -> Expression:
     return Expression(_is_like, "iendswith", column, Value(_escaped(text)))
 
 
+def like_pattern(text: str) -> Value:
+    """Return a text as a pattern of LIKE with `ESCAPE`, without the wildcards around it."""
+    return Value(_escaped(text), String)
+
+
 def _has_slow_like() -> bool:
     """Return whether the database is SQLite, whose LIKE compares the text at each position of a value.
 
@@ -41,13 +46,13 @@ def _has_slow_like() -> bool:
 
 
 def _escaped(text: str) -> str:
-    for special in (_ESCAPE, "%", "_"):
-        text = text.replace(special, _ESCAPE + special)
+    for special in (ESCAPE, "%", "_"):
+        text = text.replace(special, ESCAPE + special)
     return text
 
 
 def _is_like(method: str, column: ColumnElement[str], pattern: Any) -> ColumnElement[bool]:
-    clause: ColumnElement[bool] = getattr(column, method)(pattern, escape=_ESCAPE)
+    clause: ColumnElement[bool] = getattr(column, method)(pattern, escape=ESCAPE)
     return clause
 
 

@@ -33,6 +33,8 @@ class TableParameters:
     field_names: tuple[str, ...]
     limit: int
     offset: int
+    after: str
+    no_count: bool
     suppress_pagination_header: bool
     input_display_value: bool
     filters: Mapping[str, str] = field(default_factory=dict)
@@ -99,9 +101,8 @@ class QuerySchema(ParameterSchema):
 class TableQuerySchema(QuerySchema):
     """`sysparm_*` parameters of the Table API.
 
-    `sysparm_view`, `sysparm_no_count`, `sysparm_query_category`, and `sysparm_query_no_domain` are ignored: there is
-    one view, the count is always exact, and there is one replica and one domain. The descriptions are part of the
-    OpenAPI document.
+    `sysparm_view`, `sysparm_query_category`, and `sysparm_query_no_domain` are ignored: there is one view, one replica,
+    and one domain. The descriptions are part of the OpenAPI document.
     """
 
     display_value = DisplayChoice(
@@ -128,6 +129,18 @@ class TableQuerySchema(QuerySchema):
         load_default=0,
         most=MAX_OFFSET,
         metadata={"description": "Number of records to skip."},
+    )
+    after = fields.String(
+        data_key="sysparm_after",
+        load_default="",
+        metadata={"description": "The place where a page begins, from the link to the next page; takes precedence."},
+    )
+    no_count = Flag(
+        data_key="sysparm_no_count",
+        load_default=False,
+        metadata={
+            "description": "Do not count the matching records: exclude X-Total-Count and the link to the last page."
+        },
     )
     suppress_pagination_header = Flag(
         data_key="sysparm_suppress_pagination_header",

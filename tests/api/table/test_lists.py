@@ -95,6 +95,56 @@ def test_drops_the_links_and_keeps_the_count_on_request(api: TableApi, seven: li
     assert response.headers["X-Total-Count"] == "7"
 
 
+def followed(client: FlaskClient, admin: dict[str, str], api: TableApi, **params: Any) -> list[str]:
+    """Return the numbers of all records, by the links from one page to the next."""
+    response, numbers = api.page(**params), []
+    for _ in range(10):
+        numbers += [record["number"] for record in result_of(response)]
+        pages = {relation: address for address, relation in LINK.findall(response.headers.get("Link", ""))}
+        if "next" not in pages:
+            break
+        response = client.get(pages["next"].removeprefix(BASE_URL), headers=admin)
+    return numbers
+
+
+ORDERS = ("", "ORDERBYnumber", "ORDERBYDESCnumber", "ORDERBYDESCsys_created_on", "ORDERBYpriority", "ORDERBYstart_date")
+
+
+@pytest.mark.parametrize("no_count", ["true", "false"])
+@pytest.mark.parametrize("query", [*ORDERS, "ORDERBYDESCpriority^ORDERBYnumber", "short_descriptionLIKEnumber"])
+def test_the_links_lead_through_all_pages(
+    client: FlaskClient, admin: dict[str, str], api: TableApi, seven: list[dict[str, Any]], query: str, no_count: str
+) -> None:
+    numbers = [record["number"] for record in result_of(api.page(query=query))]
+    assert followed(client, admin, api, query=query, limit=2, no_count=no_count) == numbers
+
+
+def test_a_link_begins_after_the_last_record_of_its_page(
+    client: FlaskClient, admin: dict[str, str], api: TableApi, seven: list[dict[str, Any]]
+) -> None:
+    response = api.page(query="ORDERBYDESCnumber", limit=2)
+    api.created()
+    api.delete(seven[5]["sys_id"])
+    [address] = [address for address, relation in LINK.findall(response.headers["Link"]) if relation == "next"]
+    after = client.get(address.removeprefix(BASE_URL), headers=admin)
+    assert [record["number"] for record in result_of(after)] == [seven[4]["number"], seven[3]["number"]]
+    assert after.headers["X-Total-Count"] == "7"
+
+
+@pytest.mark.parametrize("after", ["x", "f" * 32, "f" * 40, "f" * 32 + "\0"])
+def test_a_place_that_no_page_has_is_ignored(api: TableApi, seven: list[dict[str, Any]], after: str) -> None:
+    response = api.page(query="ORDERBYsys_created_on", limit=3, offset=3, after=after)
+    assert result_of(response) == result_of(api.page(query="ORDERBYsys_created_on", limit=3, offset=3))
+
+
+def test_leaves_out_count_and_last_page_on_request(api: TableApi, seven: list[dict[str, Any]]) -> None:
+    response = api.page(limit=3, offset=3, no_count="true")
+    assert links(response) == {"first": "0", "prev": "0", "next": "6"}
+    assert "X-Total-Count" not in response.headers
+    assert links(api.page(limit=3, offset=6, no_count="true")) == {"first": "0", "prev": "3"}
+    assert "Link" not in api.page(limit=7, no_count="true").headers
+
+
 def test_a_long_query_links_the_next_page_alone(
     client: FlaskClient, admin: dict[str, str], api: TableApi, seven: list[dict[str, Any]]
 ) -> None:

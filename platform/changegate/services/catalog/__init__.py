@@ -15,7 +15,11 @@ from changegate.services.catalog.tasks import TASK_TABLES
 from changegate.services.conflicts.detection import forget_record
 from changegate.services.oauth.log_tables import view_parameters
 from changegate.services.tables.registry import serve_tables
+from changegate.services.tables.upkeep import index_texts, renew_statistics
 from changegate.services.workers.workers import forget_workers
+
+# The jobs about the served tables begin to repeat with the import of the catalog.
+__all__ = ["TABLES", "index_texts", "renew_statistics"]
 
 TABLES = serve_tables(
     (

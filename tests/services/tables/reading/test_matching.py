@@ -116,4 +116,5 @@ def test_queries_of_one_shape_have_the_same_sql_and_each_finds_its_own_rows(
         known.require_same(text, caller)
         matching = Matching(CHANGES, caller, parse_encoded_query(text))
         expected = find(text, caller, shown="sys_id")
-        assert matching.list_and_count(HOW_MANY, 0) == (expected, len(expected))
+        page, total = matching.list_and_count(HOW_MANY, 0)
+        assert (page.sys_ids, total) == (expected, len(expected))

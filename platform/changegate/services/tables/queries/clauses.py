@@ -4,14 +4,17 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, false, or_
+from sqlalchemy import ColumnElement, and_, false, or_, select
 from sqlalchemy.sql.elements import Grouping, UnaryExpression
 
+from changegate.database import connection
 from changegate.database.expressions import Expression
+from changegate.database.text_index import find_text_index, narrowest
+from changegate.database.text_search import contains
 from changegate.errors import RequestUnreadable
 from changegate.extensions import now, settings
 from changegate.services.access.caller import Caller
-from changegate.services.tables.queries.comparison import Clause, Comparison, Inquiry, display_path_of
+from changegate.services.tables.queries.comparison import Clause, Comparison, Inquiry, Unmatchable, display_path_of
 from changegate.services.tables.queries.dates import PREFIX, TermInvalid, moment_of
 from changegate.services.tables.queries.encoded_query import (
     TEXT_SEARCH,
@@ -23,7 +26,7 @@ from changegate.services.tables.queries.encoded_query import (
     RelatedCount,
     Term,
 )
-from changegate.services.tables.queries.operators import clause_of
+from changegate.services.tables.queries.operators import clause_of, contains_word
 from changegate.services.tables.queries.query_measure import require_measure, size_of
 from changegate.services.tables.queries.related_lists import joined_clause, related_clause
 from changegate.services.tables.registry import table_of_users
@@ -33,6 +36,8 @@ _NUMBER = re.compile("-?[0-9]{1,9}")
 
 MAX_ORDERS = 50
 MAX_WORDS = 10
+# A word that is part of the names of more users is likely to be found in many records.
+MOST_USERS_NAMED = 100
 # SQLite rejects expressions deeper than 1000, so long chains are translated to trees of this width.
 MAX_WIDTH = 50
 RELATED_FORMS = "write RLQUERYtable.field,>=1^…^ENDRLQUERY or JOINtable.field=other.field!condition"
@@ -72,18 +77,33 @@ def order_clauses(walks: Walks, orders: Iterable[Order]) -> list[UnaryExpression
     field: records of one second with ordered sys_ids, such as journal entries, are then sorted newest first too.
     References sort by their display names. Raises `RequestUnreadable` for more than `MAX_ORDERS` fields.
     """
+    fields = _sort_fields(walks, orders)
+    sys_id = walks.root.c["sys_id"]
+    _, is_descending = fields[-1]
+    chosen = [_sorted(field, is_descending) for field, is_descending in fields]
+    return [*chosen, sys_id.desc() if is_descending else sys_id.asc()]
+
+
+def find_sort_key(walks: Walks, orders: Iterable[Order]) -> tuple[RecordField, bool] | None:
+    """Return the field that, with sys_id, decides the order, and whether it is descending.
+
+    Returns None if several fields decide, or one that may be empty.
+    """
+    [(field, is_descending), *others] = _sort_fields(walks, orders)
+    is_key = not others and not field.is_walked and not field.table.source.c[field.path].nullable
+    return (field, is_descending) if is_key else None
+
+
+def _sort_fields(walks: Walks, orders: Iterable[Order]) -> list[tuple[RecordField, bool]]:
     first: dict[str, tuple[RecordField, bool]] = {}
     for order in orders:
         if field := walks.find(order.field):
             first.setdefault(field.path, (_shown(walks, field), order.is_descending))
     if len(first) > MAX_ORDERS:
         raise RequestUnreadable(f"The query sorts by {len(first)} fields; {MAX_ORDERS} are admitted")
-    chosen = [_sorted(field, is_descending) for field, is_descending in first.values()]
-    if not chosen:
-        chosen.append(walks.root.c["sys_created_on"].asc())
-    is_descending = bool(first) and [*first.values()][-1][1]
-    sys_id = walks.root.c["sys_id"]
-    return [*chosen, sys_id.desc() if is_descending else sys_id.asc()]
+    if not first and (created := walks.find("sys_created_on")):
+        return [(created, False)]
+    return [*first.values()]
 
 
 def _shown(walks: Walks, field: RecordField) -> RecordField:
@@ -154,10 +174,33 @@ def _text_clause(inquiry: Inquiry, text: str) -> Clause | None:
     fields = _searched_fields(inquiry.walks)
     words = text.split()[:MAX_WORDS]
     inquiry.measure.add(len(words) * len(fields))
-    clauses = (
-        _joined(or_, [clause_of("LIKE", Comparison(field, word, inquiry)) for field in fields]) for word in words
-    )
-    return _joined(and_, clauses)
+    try:
+        found = [_word_clause(inquiry, word, fields) for word in words] if fields else []
+    except Unmatchable:
+        return Expression(false)
+    candidates = [clause for clause, _ in found if clause is not None]
+    return _joined(and_, [*narrowest(candidates), *(clause for _, clause in found)])
+
+
+def _word_clause(inquiry: Inquiry, word: str, fields: Sequence[RecordField]) -> tuple[Clause | None, Clause | None]:
+    """Return the clause for rows that may contain a word, if an index finds them, and the clause for those that do."""
+    candidates, index = None, find_text_index(inquiry.walks.table.source)
+    if index is not None:
+        fragment = Comparison(fields[0], word, inquiry).fragment()
+        users = _list_users_named(fragment)
+        fields = [field for field in fields if users or not field.is_walked]
+        if len(users) <= MOST_USERS_NAMED and all(field.is_walked or field.path in index.names for field in fields):
+            references = {field.path.partition(".")[0]: users for field in fields if field.is_walked}
+            candidates = index.find_candidates(inquiry.walks.root, fragment, references)
+    return candidates, _joined(or_, [contains_word(Comparison(field, word, inquiry)) for field in fields])
+
+
+def _list_users_named(fragment: str) -> Sequence[str]:
+    """Return the sys_ids of the users whose names contain a fragment, or of more than `MOST_USERS_NAMED` of them."""
+    users, _ = table_of_users()
+    has_name = contains(users.columns[users.display_field], fragment)
+    named = select(users.columns["sys_id"]).where(has_name.build()).limit(MOST_USERS_NAMED + 1)
+    return connection().execute(named).scalars().all()
 
 
 def _searched_fields(walks: Walks) -> list[RecordField]:

@@ -26,6 +26,7 @@ _END_OF_RELATED = "ENDRLQUERY"
 _MAX_DEPTH = 3
 # A search over all text fields is written as a condition on this one.
 TEXT_SEARCH = "123TEXTQUERY321"
+TEXT_OPERATORS = frozenset({"LIKE", "STARTSWITH", "ENDSWITH"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,3 +222,13 @@ def _items_of_related(left: Iterator[str]) -> list[str]:
             break
         items.append(item)
     return items
+
+
+def searches_text(query: EncodedQuery) -> bool:
+    """Return whether a query searches for a text within texts."""
+    terms = (term for group in query.alternatives for chain in group for term in chain)
+    return any(isinstance(term, Condition) and _is_text_search(term) for term in terms)
+
+
+def _is_text_search(condition: Condition) -> bool:
+    return condition.field == TEXT_SEARCH or condition.operator in TEXT_OPERATORS

@@ -2,11 +2,13 @@
 
 import operator
 from collections.abc import Callable, Mapping
+from datetime import date
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, false, func, true
 
 from changegate.database.expressions import Expression, Value
+from changegate.database.text_index import find_text_index
 from changegate.database.text_search import contains, ends_with, starts_with
 from changegate.extensions import settings
 from changegate.services.tables.queries.comparison import (
@@ -15,6 +17,7 @@ from changegate.services.tables.queries.comparison import (
     Unmatchable,
     between,
     compare,
+    compare_times,
     folded,
     is_one_of,
 )
@@ -71,7 +74,9 @@ def _is_not_true(clause: ColumnElement[bool]) -> ColumnElement[bool]:
 def _compares(sign: str) -> Operator:
     def clause(comparison: Comparison) -> Clause:
         shown = comparison.of_display_value()
-        return Expression(compare, sign, *folded(shown.field.column, shown.required_value()))
+        value = shown.required_value()
+        comparing = compare_times if isinstance(value, date) else compare
+        return Expression(comparing, sign, *folded(shown.field.column, value))
 
     return clause
 
@@ -94,6 +99,25 @@ def _finds(find: Callable[[ColumnElement[Any], str], Clause]) -> Operator:
         return find(shown.field.column, shown.fragment())
 
     return clause
+
+
+def _finds_by_index(find: Callable[[ColumnElement[Any], str], Clause]) -> Operator:
+    """Return the operator that searches for a text among the candidates of a trigram index, if there is one."""
+    plain = _finds(find)
+
+    def clause(comparison: Comparison) -> Clause:
+        walks, found = comparison.inquiry.walks, plain(comparison)
+        shown = comparison.of_display_value()
+        index = None if shown.field.is_walked else find_text_index(walks.table.source)
+        if index is None or shown.field.path not in index.names:
+            return found
+        candidates = index.find_candidates(walks.root, shown.fragment())
+        return found if candidates is None else Expression(and_, candidates, found)
+
+    return clause
+
+
+contains_word = _finds(contains)
 
 
 def _is_dynamic(comparison: Comparison) -> Clause:
@@ -122,10 +146,10 @@ OPERATORS: Mapping[str, Operator] = {
     "BETWEEN": _is_between,
     "IN": is_listed,
     "NOT IN": _is_not(is_listed),
-    "LIKE": _finds(contains),
-    "NOT LIKE": _is_not(_finds(contains)),
-    "STARTSWITH": _finds(starts_with),
-    "ENDSWITH": _finds(ends_with),
+    "LIKE": _finds_by_index(contains),
+    "NOT LIKE": _is_not(contains_word),
+    "STARTSWITH": _finds_by_index(starts_with),
+    "ENDSWITH": _finds_by_index(ends_with),
     "ISEMPTY": is_empty,
     "ISNOTEMPTY": is_filled,
     "ANYTHING": lambda _comparison: Expression(true),

@@ -8,31 +8,47 @@ permissions of the caller, the order, and the shape of the condition, which is k
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Integer, Select, func, select
+from sqlalchemy import ColumnElement, Integer, Select, String, func, select, tuple_
 
 from changegate.database import connection
 from changegate.database.compiled import CompiledSelects, Row
 from changegate.database.prepared import parameter
+from changegate.errors import RequestUnreadable
+from changegate.models.base import SYS_ID_LENGTH
 from changegate.services.access.caller import Caller
-from changegate.services.tables.queries.clauses import order_clauses, where_clause
-from changegate.services.tables.queries.encoded_query import EncodedQuery
+from changegate.services.tables.queries.clauses import find_sort_key, order_clauses, where_clause
+from changegate.services.tables.queries.encoded_query import EncodedQuery, searches_text
 from changegate.services.tables.registry import Table
+from changegate.services.tables.values import is_storable, parse_value, render_value
 from changegate.services.tables.visibility import parameters_of
 from changegate.services.tables.walks import Walks
 
 # Statements with more parts, or with sort fields of more characters, are not cached.
 MOST_REMEMBERED_PARTS = 160
 LONGEST_REMEMBERED_ORDERS = 400
+# The parameters for the sort value and the sys_id after which a page begins.
+AFTER_VALUE, AFTER_ID = "after_value", "after_id"
 statements = CompiledSelects(512)
 
 
-class Matching:
-    """The records of a table that match a query and that a caller may see."""
+class PageRows(NamedTuple):
+    """The sys_ids of a page, and the values that it is sorted by, if one field decides the order."""
 
-    def __init__(self, table: Table, caller: Caller, query: EncodedQuery) -> None:
+    sys_ids: list[str]
+    sort_values: list[Any]
+
+
+class Matching:
+    """The records of a table that match a query and that a caller may see.
+
+    `after` is the `key_of` a page. Pages then begin after it, if the order has such keys.
+    """
+
+    def __init__(self, table: Table, caller: Caller, query: EncodedQuery, after: str = "") -> None:
         self._query = query
         self._walks = Walks(table, caller.permissions)
         self._condition = where_clause(self._walks, query, caller)
@@ -41,24 +57,61 @@ class Matching:
         self._parameters = parameters_of(caller)
         if self._condition is not None:
             self._parameters |= self._condition.parameters
+        self._sort_key = find_sort_key(self._walks, query.orders)
+        self._begins_after = self._read_key(after)
+
+    @property
+    def begins_after(self) -> bool:
+        """Return whether pages begin after a key, whatever their offset."""
+        return self._begins_after
 
     def count(self) -> int:
         """Return how many records match."""
         rows = self._fetch("count", self._count_statement)
         return int(rows[0][0])
 
-    def list_sys_ids(self, limit: int, offset: int) -> list[str]:
-        """Return the sys_ids of a page of records, in the query's order."""
-        rows = self._fetch("page", self._page_statement, page_limit=limit, page_offset=offset)
-        return [row[0] for row in rows]
+    def list_page(self, limit: int, offset: int) -> PageRows:
+        """Return a page of records, in the query's order."""
+        return self._page_of(self._fetch("page", self._page_statement, **self._bounds(limit, offset)))
 
-    def list_and_count(self, limit: int, offset: int) -> tuple[list[str], int]:
-        """Return the sys_ids of a page of records, in the query's order, and how many records match in all."""
-        rows = self._fetch("counted page", self._counted_page_statement, page_limit=limit, page_offset=offset)
+    def list_and_count(self, limit: int, offset: int) -> tuple[PageRows, int]:
+        """Return a page of records, in the query's order, and how many records match in all."""
+        rows = self._fetch("counted page", self._counted_page_statement, **self._bounds(limit, offset))
         # A page beyond the last record has no row that could hold the count.
-        return [row[0] for row in rows], int(rows[0][1]) if rows else self.count()
+        return self._page_of(rows), int(rows[0][-1]) if rows else self.count()
+
+    def _bounds(self, limit: int, offset: int) -> dict[str, int]:
+        return {"page_limit": limit, "page_offset": 0 if self._begins_after else offset}
+
+    def _page_of(self, rows: Sequence[Row]) -> PageRows:
+        return PageRows([row[0] for row in rows], [row[1] for row in rows] if self._sort_key is not None else [])
+
+    def key_of(self, page: PageRows, limit: int) -> str:
+        """Return the key after which the next page begins; empty if the page has no records, or the order no keys."""
+        if not page.sort_values or not limit or self._sort_key is None:
+            return ""
+        field, _ = self._sort_key
+        last = min(limit, len(page.sys_ids)) - 1
+        return page.sys_ids[last] + render_value(field.entry, page.sort_values[last])
+
+    def _read_key(self, after: str) -> bool:
+        """Set the parameters of a key; return whether it is one of this order."""
+        sys_id, text = after[:SYS_ID_LENGTH], after[SYS_ID_LENGTH:]
+        if self._sort_key is None or not text or not is_storable(after):
+            return False
+        field, _ = self._sort_key
+        try:
+            # Choices limit what is written, not what is stored.
+            value = parse_value(field.path, replace(field.entry, choices=None), text)
+        except RequestUnreadable:
+            return False
+        self._parameters |= {AFTER_VALUE: value, AFTER_ID: sys_id}
+        return value is not None
 
     def _counted_page_statement(self) -> Select[Any]:
+        if searches_text(self._query) and not self._begins_after:
+            # Both need every match. The texts of a row are read once.
+            return self._page_statement().add_columns(func.count().over())
         # Uncorrelated: otherwise, SQLAlchemy would omit the FROM of the subquery, since the page reads the same table.
         counted = self._count_statement().correlate(None).scalar_subquery()
         return self._page_statement().add_columns(counted)
@@ -68,7 +121,15 @@ class Matching:
 
     def _page_statement(self) -> Select[Any]:
         orders = order_clauses(self._walks, self._query.orders)
-        page = select(self._walks.root.c["sys_id"]).select_from(self._walks.source).where(*self._clauses)
+        sys_id = self._walks.root.c["sys_id"]
+        page = select(sys_id).select_from(self._walks.source).where(*self._clauses)
+        if self._sort_key is not None:
+            field, is_descending = self._sort_key
+            page = page.add_columns(field.column)
+            if self._begins_after:
+                place = tuple_(parameter(AFTER_VALUE, type_=type(field.column.type)), parameter(AFTER_ID, type_=String))
+                keys = tuple_(field.column, sys_id)
+                page = page.where(keys < place if is_descending else keys > place)
         limit, offset = (parameter(name, type_=Integer) for name in ("page_limit", "page_offset"))
         return page.order_by(*orders).limit(limit).offset(offset)
 
@@ -83,7 +144,8 @@ class Matching:
             # SQLAlchemy must not cache it either: the cache key of a large statement takes longer than the statement.
             return connection().execute(build(), named, execution_options={"compiled_cache": None}).all()
         shape = None if self._condition is None else self._condition.shape
-        return statements.fetch((purpose, self._scope, self._query.orders, shape), build, named)
+        variant = (purpose, searches_text(self._query), self._begins_after)
+        return statements.fetch((variant, self._scope, self._query.orders, shape), build, named)
 
     def _is_remembered(self) -> bool:
         if sum(1 + len(order.field) for order in self._query.orders) > LONGEST_REMEMBERED_ORDERS:

@@ -22,7 +22,7 @@ from changegate.services.tables.display.rows import fetch_chunks, fetch_row_with
 from changegate.services.tables.display.selections import Selection, select_fields
 from changegate.services.tables.display.shapes import Shape
 from changegate.services.tables.queries.encoded_query import EncodedQuery
-from changegate.services.tables.reading.matching import Matching
+from changegate.services.tables.reading.matching import Matching, PageRows
 from changegate.services.tables.registry import Table
 from changegate.services.tables.values import is_storable
 from changegate.services.tables.visibility import Restriction, visibility, visible_rows
@@ -61,32 +61,55 @@ class Records:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of the records that match a query, and the total number of matches."""
+    """A page of the records that match a query, and the total number of matches, if they were counted.
+
+    `next_key` is where the next page begins; it is empty if only an offset can say it.
+    """
 
     records: Records
     total: int
+    is_counted: bool
+    has_more: bool
+    next_key: str
 
 
-def read_page(table: Table, caller: Caller, query: EncodedQuery, shape: Shape, *, limit: int, offset: int) -> Page:
+def read_page(
+    table: Table,
+    caller: Caller,
+    query: EncodedQuery,
+    shape: Shape,
+    *,
+    limit: int,
+    offset: int,
+    after: str = "",
+    counts: bool = True,
+) -> Page:
     """Return a page of the records that match and that the caller may see.
 
+    `after` is the `next_key` of the page before, which takes precedence over the offset if it is a key of this order.
     Raises `AccessRefused`, `RequestUnreadable`, and the errors of `require_time`.
     """
     require_operation(table, caller.permissions, "read")
     require_time(for_search=True)
     selection = select_fields(table, caller.permissions, shape)
-    matching = Matching(table, caller, query)
-    sys_ids, total = _find_page(matching, limit, offset)
-    return Page(Records(selection, sys_ids, caller, shape), total)
+    matching = Matching(table, caller, query, after)
+    if counts:
+        page, total = _find_page(matching, limit, offset)
+        sys_ids, has_more = page.sys_ids, offset + len(page.sys_ids) < total
+    else:
+        page, total = matching.list_page(limit + 1, offset), 0
+        sys_ids, has_more = page.sys_ids[:limit], len(page.sys_ids) > limit
+    return Page(Records(selection, sys_ids, caller, shape), total, counts, has_more, matching.key_of(page, limit))
 
 
-def _find_page(matching: Matching, limit: int, offset: int) -> tuple[list[str], int]:
-    """Return the sys_ids of a page and the number of all matches; the end of the last page is that number."""
+def _find_page(matching: Matching, limit: int, offset: int) -> tuple[PageRows, int]:
+    """Return a page and the number of all matches; the end of the last page is that number."""
     if 0 < limit <= LIKELY_NOT_ALL:
         return matching.list_and_count(limit, offset)
-    sys_ids = matching.list_sys_ids(limit, offset) if limit else []
-    is_last = 0 < len(sys_ids) < limit or (limit and not sys_ids and not offset)
-    return sys_ids, offset + len(sys_ids) if is_last else matching.count()
+    page = matching.list_page(limit, offset) if limit else PageRows([], [])
+    found = len(page.sys_ids)
+    is_last = 0 < found < limit or (limit and not found and not offset)
+    return page, offset + found if is_last and not matching.begins_after else matching.count()
 
 
 def count_records(table: Table, caller: Caller, query: EncodedQuery) -> int:

@@ -1,13 +1,15 @@
 """Indexes for the queries of a desk with a million changes: docs/queries.md.
 
-Revision: 0048, after 0047.
+Revision: 0049, after 0048.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0048"
-down_revision = "0047"
+from changegate.database.schema import create_index_online
+
+revision = "0049"
+down_revision = "0048"
 branch_labels = None
 depends_on = None
 
@@ -61,26 +63,26 @@ APPROVAL_COLUMNS = ("state", "sys_created_on", "sys_id")
 def upgrade():
     """Make the indexes cover counts and pages, and add those of open tasks."""
     replace(OLD, NEW)
-    op.drop_index(f"ix_{APPROVAL}_approver", APPROVAL)
+    op.drop_index(f"ix_{APPROVAL}_approver", APPROVAL, if_exists=True)
     for name in ("approver", "group"):
-        op.create_index(f"ix_{APPROVAL}_{name}", APPROVAL, [name, *APPROVAL_COLUMNS])
+        create_index_online(f"ix_{APPROVAL}_{name}", APPROVAL, [name, *APPROVAL_COLUMNS])
 
 
 def downgrade():
     """Restore the indexes of before."""
     for name in ("approver", "group"):
-        op.drop_index(f"ix_{APPROVAL}_{name}", APPROVAL)
-    op.create_index(op.f(f"ix_{APPROVAL}_approver"), APPROVAL, ["approver"])
+        op.drop_index(f"ix_{APPROVAL}_{name}", APPROVAL, if_exists=True)
+    create_index_online(op.f(f"ix_{APPROVAL}_approver"), APPROVAL, ["approver"])
     replace(NEW, OLD)
 
 
 def replace(dropped, created):
     """Drop indexes of tasks and create others."""
     for name in dropped:
-        op.drop_index(f"ix_{TASK}_{name}", TASK)
+        op.drop_index(f"ix_{TASK}_{name}", TASK, if_exists=True)
     for name, (rows, first, *others) in created.items():
         is_filled = sa.text(f"{first} IS NOT NULL") if rows == "filled" else None
         is_active = sa.text("active = 1") if rows == "active" else None
         where = {"sqlite_where": is_active if is_filled is None else is_filled, "postgresql_where": is_filled}
         expressions = [sa.text(first) if "(" in first else first, *others]
-        op.create_index(f"ix_{TASK}_{name}", TASK, expressions, **where)
+        create_index_online(f"ix_{TASK}_{name}", TASK, expressions, **where)

@@ -1,0 +1,198 @@
+"""Trigram indexes: the records of a table that may contain a fragment of text.
+
+A record with the fragment in one of the indexed columns is always a candidate. Not every candidate contains it, so a
+search also compares the columns themselves.
+
+    PostgreSQL   <table>_text, a GIN index of all texts of a row. New entries wait in a list until `index_batch`
+    SQLite       <table>_text, an FTS5 index of trigrams without the texts, by numbers of documents
+                 <table>_text_document, the record of each number
+                 <table>_text_pending, the records that were written since: triggers add them, `index_batch` removes
+                 them, and meanwhile they are candidates of every search
+
+To index a row takes SQLite as long as the rest of a small transaction, but in a batch a twentieth of it.
+"""
+
+import threading
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import orjson
+from cachetools import TTLCache
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Integer,
+    Select,
+    String,
+    Table,
+    column,
+    delete,
+    func,
+    insert,
+    literal_column,
+    or_,
+    select,
+    table,
+    union_all,
+)
+from sqlalchemy import text as sql
+
+from changegate.database.dialects import is_postgres
+from changegate.database.expressions import Expression, Value
+from changegate.database.prepared import Prepared, parameter
+from changegate.database.text_search import ESCAPE, like_pattern
+from changegate.database.unit_of_work import connection
+
+SHORTEST_INDEXED = 3
+# With more candidates, a search that reads all rows is not much slower.
+MOST_CANDIDATES = 50_000
+# Trigrams with at least as many documents count as equally frequent.
+MOST_COUNTED = 30_000
+MOST_COMPARED_TRIGRAMS = 24
+# The rarest trigram of a fragment is looked up with its neighbors. To look up the others, too, takes longer than to
+# compare a few more records.
+RARE, LOOKED_UP, LOOKED_UP_IF_FREQUENT = 1_000, 5, 15
+# Indexed in one transaction, for which other writers wait: some 50 milliseconds.
+TEXTS_AT_ONCE = 1000
+FREQUENCIES_KEPT_SECONDS = 3600.0
+_INFO = "text_index"
+
+
+class TextIndex:
+    """The trigram index of the texts in the columns `names` of a table."""
+
+    def __init__(self, of: Table, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        self._table = of
+        self._index = table(f"{of.name}_text", column("rowid"), column("text"))
+        self._documents = table(f"{of.name}_text_document", column("document"), column("sys_id", String))
+        self._pending = table(f"{of.name}_text_pending", column("sys_id", String))
+        self._frequencies = TTLCache[str, int](100_000, FREQUENCIES_KEPT_SECONDS)
+        self._lock = threading.Lock()
+        of.info[_INFO] = self
+
+    def find_candidates(
+        self, root: FromClause, fragment: str, referring: Mapping[str, Sequence[str]] | None = None
+    ) -> Expression | None:
+        """Return the clause for the rows of `root` that may contain a fragment, or that refer to certain records.
+
+        `root` is the table or an alias, and `referring` has the sys_ids of the records by column. Returns None if the
+        index cannot be used for the fragment, or would find too many rows.
+        """
+        if len(fragment) < SHORTEST_INDEXED:
+            return None
+        references = {name: sys_ids for name, sys_ids in (referring or {}).items() if sys_ids}
+        if is_postgres(connection()):
+            found = Expression(_has_document_like, root, self.names, like_pattern(fragment))
+            referred = [Expression(_is_in, root.c[name], Value([*values])) for name, values in references.items()]
+            return Expression(or_, found, *referred) if referred else found
+        sys_ids = [row[0] for row in self._found.fetch({"fragment": _quoted(self._rarest_part(fragment))})[1]]
+        if references and len(sys_ids) < MOST_CANDIDATES:
+            sys_ids += connection().execute(self._referring(references)).scalars()
+        if len(sys_ids) >= MOST_CANDIDATES:
+            return None
+        return Expression(_is_in_json, root.c["sys_id"], Value(orjson.dumps(sys_ids).decode(), String))
+
+    def index_batch(self) -> bool:
+        """Index records that were written since, in the current transaction; return whether there may be more."""
+        if is_postgres(connection()):
+            connection().execute(sql(f"SELECT gin_clean_pending_list('{self._index.name}')"))
+            return False
+        waiting = connection().execute(select(self._pending.c.sys_id).limit(TEXTS_AT_ONCE)).scalars().all()
+        if waiting:
+            self._index_rows(waiting)
+        return len(waiting) == TEXTS_AT_ONCE
+
+    def _index_rows(self, sys_ids: Sequence[str]) -> None:
+        # The writes come first: from then on, no other transaction can change the rows. Numbers are never used again,
+        # so the entries of a record's earlier number lead to no record.
+        connection().execute(delete(self._pending).where(self._pending.c.sys_id.in_(sys_ids)))
+        connection().execute(delete(self._documents).where(self._documents.c.sys_id.in_(sys_ids)))
+        rows = connection().execute(self._texts(sys_ids)).all()
+        if not rows:
+            return
+        connection().execute(insert(self._documents), [{"sys_id": sys_id} for sys_id, *_ in rows])
+        numbers = select(self._documents.c.sys_id, self._documents.c.document)
+        found = connection().execute(numbers.where(self._documents.c.sys_id.in_(sys_ids)))
+        number_of = {row.sys_id: row.document for row in found}
+        documents = [{"rowid": number_of[sys_id], "text": "\n".join(filter(None, texts))} for sys_id, *texts in rows]
+        connection().execute(insert(self._index), documents)
+
+    def _texts(self, sys_ids: Sequence[str]) -> Select[Any]:
+        columns = self._table.c
+        return select(columns["sys_id"], *(columns[name] for name in self.names)).where(columns["sys_id"].in_(sys_ids))
+
+    def _rarest_part(self, fragment: str) -> str:
+        last = len(fragment) - SHORTEST_INDEXED
+        count = min(last + 1, MOST_COMPARED_TRIGRAMS)
+        starts = {last * at // max(count - 1, 1) for at in range(count)}
+        frequency, rarest = min((self._frequency(fragment[at : at + SHORTEST_INDEXED]), at) for at in starts)
+        length = LOOKED_UP if frequency < RARE else LOOKED_UP_IF_FREQUENT
+        start = max(0, min(rarest - length // 2 + 1, len(fragment) - length))
+        return fragment[start : start + length]
+
+    def _frequency(self, trigram: str) -> int:
+        with self._lock:
+            known: int | None = self._frequencies.get(trigram)
+        if known is None:
+            [(known,)] = self._counted.fetch({"fragment": _quoted(trigram)})[1]
+            with self._lock:
+                self._frequencies[trigram] = known
+        return known
+
+    @cached_property
+    def _counted(self) -> Prepared:
+        return Prepared(select(func.count()).select_from(self._matching(MOST_COUNTED).subquery()))
+
+    @cached_property
+    def _found(self) -> Prepared:
+        numbers = self._matching(MOST_CANDIDATES)
+        found = select(self._documents.c.sys_id).where(self._documents.c.document.in_(numbers))
+        pending = select(self._pending.c.sys_id).limit(MOST_CANDIDATES).subquery()
+        return Prepared(select(union_all(found, select(pending.c.sys_id)).subquery()))
+
+    def _matching(self, limit: int) -> Select[Any]:
+        matches = literal_column(self._index.name).op("MATCH")(parameter("fragment", String))
+        return select(self._index.c.rowid).where(matches).limit(literal_column(str(limit), Integer))
+
+    def _referring(self, references: Mapping[str, Sequence[str]]) -> Select[Any]:
+        columns = self._table.c
+        some = (select(columns["sys_id"]).where(columns[name].in_(values)) for name, values in references.items())
+        return select(union_all(*some).subquery()).limit(MOST_CANDIDATES)
+
+
+def find_text_index(of: FromClause) -> TextIndex | None:
+    """Return the index of a table, or None."""
+    return of.info.get(_INFO) if isinstance(of, Table) else None
+
+
+def narrowest(candidates: Sequence[Expression]) -> Sequence[Expression]:
+    """Return the clauses that narrow a search most, of those of `find_candidates` for fragments that must all occur."""
+    # PostgreSQL intersects them. On SQLite, the value is the list of records.
+    return candidates if is_postgres(connection()) else sorted(candidates, key=lambda each: len(each.values[0]))[:1]
+
+
+def document_of(names: Sequence[str], prefix: str = "") -> str:
+    """Return the SQL expression of all texts of a row, as PostgreSQL indexes it."""
+    texts = " || ' ' || ".join(f"coalesce({prefix}{name}, '')" for name in names)
+    return f"lower({texts})"
+
+
+def _has_document_like(root: Any, names: Sequence[str], pattern: ColumnElement[str]) -> ColumnElement[bool]:
+    document: ColumnElement[str] = literal_column(document_of(names, f"{root.name}."), String)
+    return document.like("%" + func.lower(pattern) + "%", escape=ESCAPE)
+
+
+def _is_in(referring: ColumnElement[Any], sys_ids: Any) -> ColumnElement[bool]:
+    return referring.in_(sys_ids)
+
+
+def _is_in_json(sys_id: ColumnElement[Any], sys_ids: ColumnElement[str]) -> ColumnElement[bool]:
+    return sys_id.in_(select(func.json_each(sys_ids).table_valued("value").c.value))
+
+
+def _quoted(fragment: str) -> str:
+    """Return a fragment as a phrase of FTS5."""
+    doubled = fragment.replace('"', '""')
+    return f'"{doubled}"'

@@ -1,0 +1,139 @@
+"""Text searches find the same records as a comparison of every row, whatever the index contains already."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import delete, insert, text, update
+
+from changegate.database import commit, connection, rollback
+from changegate.database import text_index as text_index_module
+from changegate.database.text_index import find_text_index
+from changegate.models import ChangeRequest, SysUser, Task
+from changegate.models.base import new_sys_id
+from changegate.services.catalog import TABLES
+from changegate.services.tables.upkeep import index_texts
+from tests.support.postgres import either_app, prepared_postgres
+from tests.support.queries import ADMIN, find
+
+__all__ = ["either_app", "prepared_postgres"]
+WORD = "123TEXTQUERY321="
+
+
+@pytest.fixture(autouse=True)
+def at_work(either_app: Flask) -> Iterator[None]:
+    with either_app.app_context():
+        yield
+
+
+def add(description: str, **fields: Any) -> str:
+    sys_id = new_sys_id()
+    numbered = {"number": f"T{sys_id[:20].upper()}", "sys_class_name": "change_request", "state": -5}
+    values = {"sys_id": sys_id, "short_description": description, **numbered, **fields}
+    connection().execute(insert(ChangeRequest.__table__), values)
+    commit()
+    return sys_id
+
+
+def index_all() -> None:
+    while index_texts(None):  # type: ignore[arg-type]
+        commit()
+    commit()
+
+
+def pending() -> int:
+    """Return how many records wait to be indexed; PostgreSQL indexes each at once."""
+    if connection().dialect.name != "sqlite":
+        return 0
+    return int(connection().execute(text("SELECT count(*) FROM task_text_pending")).scalar_one())
+
+
+FRAGMENTS = ("Firewall", "FIREWALL", "wall r", 'a "quoted" text', "100%", "a_b", "größe", "日本語テ", "fi", "xyz" * 30)
+QUERIES = [f"short_description{sign}{text}" for text in FRAGMENTS for sign in ("LIKE", "STARTSWITH", "ENDSWITH")]
+QUERIES += [f"{WORD}{text}" for text in FRAGMENTS]
+QUERIES += ["short_descriptionNOT LIKEwall", "short_descriptionLIKEwall^ORdescriptionLIKEtext", f"{WORD}wall rule"]
+DESCRIPTIONS = (
+    *("Firewall rule", "the firewall", "FIREWALL RULES", 'has a "quoted" text', "100% done", "1000 done", "a_b", "axb"),
+    *("Größe", "größe", "日本語テキスト", "fi", "", "xyz" * 30, "xyz" * 29),
+)
+
+
+@pytest.mark.parametrize("is_indexed", [True, False])
+def test_a_search_finds_what_a_comparison_of_every_row_finds(monkeypatch: pytest.MonkeyPatch, is_indexed: bool) -> None:
+    for description in DESCRIPTIONS:
+        add(description)
+    if is_indexed:
+        index_all()
+    assert (pending() == 0) is (is_indexed or connection().dialect.name == "postgresql")
+    found = {query: sorted(find(query)) for query in QUERIES}
+    monkeypatch.delitem(Task.__table__.info, "text_index")
+    assert found == {query: sorted(find(query)) for query in QUERIES}
+    assert found[f"{WORD}wall rule"] == ["FIREWALL RULES", "Firewall rule"]
+
+
+def test_changes_of_indexed_records_are_found_at_once() -> None:
+    changed, deleted = add("before the change"), add("before it is deleted")
+    index_all()
+    connection().execute(update(Task.__table__).where(Task.sys_id == changed).values(short_description="afterwards"))
+    connection().execute(delete(Task.__table__).where(Task.sys_id == deleted))
+    commit()
+    for _ in range(2):
+        assert (find("short_descriptionLIKEbefore"), find("short_descriptionLIKEafterw")) == ([], ["afterwards"])
+        index_all()
+
+
+def test_a_write_that_is_rolled_back_leaves_the_index_as_it_was() -> None:
+    sys_id = add("stays as it is")
+    index_all()
+    connection().execute(update(Task.__table__).where(Task.sys_id == sys_id).values(short_description="is gone"))
+    rollback()
+    assert (find("short_descriptionLIKEstays"), find("short_descriptionLIKEgone")) == (["stays as it is"], [])
+    assert pending() == 0
+
+
+def test_a_sys_id_that_is_used_again_has_its_new_text() -> None:
+    sys_id = add("the first one")
+    index_all()
+    connection().execute(delete(Task.__table__).where(Task.sys_id == sys_id))
+    add("the second one", sys_id=sys_id)
+    for _ in range(2):
+        assert (find("short_descriptionLIKEfirst"), find("short_descriptionLIKEsecond")) == ([], ["the second one"])
+        index_all()
+
+
+def test_records_are_indexed_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_index_module, "TEXTS_AT_ONCE", 2)
+    for number in range(5):
+        add(f"one of five: {number}")
+    index_all()
+    assert (pending(), len(find("short_descriptionLIKEof five"))) == (0, 5)
+
+
+def test_a_name_is_found_in_every_reference_to_its_user() -> None:
+    connection().execute(insert(SysUser.__table__), {"sys_id": "a" * 32, "user_name": "olga", "name": "Olga Ek"})
+    add("of Olga", assigned_to="a" * 32)
+    add("closed", closed_by="a" * 32)
+    add("of another", assigned_to=ADMIN)
+    index_all()
+    assert sorted(find(f"{WORD}olga")) == ["closed", "of Olga"]
+    assert find(f"{WORD}olga closed") == ["closed"]
+
+
+def test_too_many_candidates_are_not_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(5):
+        add(f"one of five: {number}")
+    index_all()
+    monkeypatch.setattr(text_index_module, "MOST_CANDIDATES", 3)
+    vars(find_text_index(Task.__table__)).pop("_found", None)
+    assert len(find("short_descriptionLIKEof five")) == 5
+    vars(find_text_index(Task.__table__)).pop("_found", None)
+
+
+def test_the_index_covers_every_text_of_a_task() -> None:
+    index = find_text_index(Task.__table__)
+    of_tasks = [table for table in TABLES.values() if table.source is Task.__table__]
+    texts = {name for table in of_tasks for name, entry in table.entries.items() if entry.kind == "string"}
+    stored = {name for name in texts if name in Task.__table__.c and not name.startswith("sys_")}
+    assert index is not None
+    assert set(index.names) == stored
