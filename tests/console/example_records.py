@@ -17,6 +17,7 @@ from changegate.seed.demo import seed_demo
 from changegate.services.attachments.upload import measure
 from changegate.services.attachments.writing import Target, create_attachment
 from changegate.services.integrations.drafts import start_draft
+from changegate.services.integrations.integrations import get_integration
 from changegate.services.integrations.recognition import recognize_pasted
 from changegate.services.keys.key_store import key_store
 from changegate.services.tables.registry import get_table
@@ -37,6 +38,8 @@ PEOPLE: Mapping[str, tuple[str, ...]] = {
     "engineer": ("itil",),
     "manager": ("change_manager",),
     "integrator": ("oauth_admin",),
+    # Owns the integration of the examples.
+    "owner": (),
 }
 PARAMETER = re.compile(r"<(?:path:)?([^>]+)>")
 # Stands in the texts of the change, which only some people may read.
@@ -79,9 +82,12 @@ def add_examples(app: Flask) -> Examples:
             seed_demo(admin_password=ADMIN_PASSWORD)
             people = {kind: _add_person(kind, roles) for kind, roles in PEOPLE.items()} | {"admin": ROOT.sys_id}
             change = _add_change(people)
+            entity = get_integration(values["client_id"])
+            entity.owner = people["owner"]
             found = SetupForm.proposed(recognize_pasted(desk.jwks.url(), key_store(), presets), may_create_account=True)
             scopes = select(SysAuthScope.sys_id).order_by(SysAuthScope.name)
             values |= {
+                "/inbound-integrations/by-sys-id/<sys_id>:sys_id": entity.sys_id,
                 "table_name": "sys_user",
                 "sys_id": people["nobody"],
                 "change_requests.sys_id": change,

@@ -14,6 +14,7 @@ EVERYONE = frozenset({*PEOPLE, "admin"})
 NO_ONE: frozenset[str] = frozenset()
 ADMIN = frozenset({"admin"})
 INTEGRATORS = ADMIN | {"integrator"}
+OWNERS = INTEGRATORS | {"owner"}
 MANAGERS = ADMIN | {"manager"}
 WRITERS = MANAGERS | {"engineer"}
 READERS = WRITERS | {"reader"}
@@ -62,6 +63,7 @@ PAGES: Mapping[str, frozenset[str]] = {
     "POST /delegations/new/edit": EVERYONE,
     # A delegation of the manager's, which readers of changes see.
     "POST /delegations/<sys_id>/end": READERS,
+    "GET /my-work": EVERYONE,
     "GET /my-approvals": EVERYONE,
     "POST /my-approvals": EVERYONE,
     "GET /notifications": EVERYONE,
@@ -85,7 +87,8 @@ PAGES: Mapping[str, frozenset[str]] = {
     "POST /change-requests/<sys_id>/files": WRITERS,
     "GET /change-requests/<sys_id>/files/<attachment_id>": OF_THE_CHANGE,
     "POST /change-requests/<sys_id>/files/<attachment_id>/delete": WRITERS,
-    "GET /<served_table:name>.do": OF_THE_CHANGE,
+    # Owners see the changes of their integrations.
+    "GET /<served_table:name>.do": OF_THE_CHANGE | {"owner"},
     "GET /<served_table:name>_list.do": EVERYONE,
     "GET /nav_to.do": EVERYONE,
     # Of the table sys_user; `TABLES` has the others.
@@ -104,7 +107,7 @@ PAGES: Mapping[str, frozenset[str]] = {
     "POST /records/<table_name>/saved-filters": EVERYONE,
     "POST /records/<table_name>/saved-filters/<sys_id>/delete": ADMIN,
     "POST /records/<table_name>/update": ADMIN,
-    "GET /inbound-integrations": INTEGRATORS,
+    "GET /inbound-integrations": OWNERS,
     "GET /inbound-integrations/new": INTEGRATORS,
     "GET /inbound-integrations/new/<connection_type>": INTEGRATORS,
     "GET /inbound-integrations/new/<connection_type>/form": INTEGRATORS,
@@ -122,12 +125,13 @@ PAGES: Mapping[str, frozenset[str]] = {
     "POST /inbound-integrations/drafts/<draft_id>/keep": ADMIN,
     "POST /inbound-integrations/drafts/<draft_id>/recognize": ADMIN,
     "POST /inbound-integrations/drafts/<draft_id>/discard": ADMIN,
-    "GET /inbound-integrations/<client_id>": INTEGRATORS,
-    "GET /inbound-integrations/<client_id>/keys": INTEGRATORS,
-    "GET /inbound-integrations/<client_id>/events": INTEGRATORS,
-    "GET /inbound-integrations/<client_id>/history": INTEGRATORS,
-    "GET /inbound-integrations/<client_id>/run": INTEGRATORS,
-    "GET /inbound-integrations/<client_id>/run/status": INTEGRATORS,
+    "GET /inbound-integrations/by-sys-id/<sys_id>": OWNERS,
+    "GET /inbound-integrations/<client_id>": OWNERS,
+    "GET /inbound-integrations/<client_id>/keys": OWNERS,
+    "GET /inbound-integrations/<client_id>/events": OWNERS,
+    "GET /inbound-integrations/<client_id>/history": OWNERS,
+    "GET /inbound-integrations/<client_id>/run": OWNERS,
+    "GET /inbound-integrations/<client_id>/run/status": OWNERS,
     "GET /inbound-integrations/<client_id>/delete": INTEGRATORS,
     "POST /inbound-integrations/<client_id>/delete": INTEGRATORS,
     "POST /inbound-integrations/<client_id>": INTEGRATORS,
@@ -137,12 +141,12 @@ PAGES: Mapping[str, frozenset[str]] = {
     "POST /inbound-integrations/<client_id>/edit": INTEGRATORS,
     "POST /inbound-integrations/<client_id>/test-connection": INTEGRATORS,
     "POST /inbound-integrations/<client_id>/check-conditions": INTEGRATORS,
-    "POST /inbound-integrations/<client_id>/try-token": INTEGRATORS,
+    "POST /inbound-integrations/<client_id>/try-token": OWNERS,
     "POST /inbound-integrations/<client_id>/refresh-keys": INTEGRATORS,
     "POST /inbound-integrations/<client_id>/block-key": INTEGRATORS,
     "POST /inbound-integrations/<client_id>/unblock-key": INTEGRATORS,
-    "GET /inbound-integrations/events": INTEGRATORS,
-    "GET /inbound-integrations/events/<correlation_id>": INTEGRATORS,
+    "GET /inbound-integrations/events": OWNERS,
+    "GET /inbound-integrations/events/<correlation_id>": OWNERS,
     "POST /inbound-integrations/events/<correlation_id>/constrain": INTEGRATORS,
     "GET /auth-scopes": INTEGRATORS,
     "GET /auth-scopes/new": INTEGRATORS,
@@ -152,7 +156,7 @@ PAGES: Mapping[str, frozenset[str]] = {
     "POST /auth-scopes/<sys_id>": INTEGRATORS,
     "POST /auth-scopes/<sys_id>/edit": INTEGRATORS,
     "POST /auth-scopes/<sys_id>/delete": INTEGRATORS,
-    "GET /tokens": INTEGRATORS,
+    "GET /tokens": OWNERS,
     "POST /tokens/<correlation_id>/revoke": INTEGRATORS,
     "POST /tokens/integrations/<client_id>/revoke": INTEGRATORS,
     # The exchange of the examples has issued no refresh token.
@@ -234,7 +238,9 @@ TABLES: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "sys_audit": (READERS, NO_ONE),
     "oidc_provider_configuration": (ADMIN, ADMIN),
     "oidc_claim_mapping": (ADMIN, ADMIN),
-    "oauth_entity": (INTEGRATORS, NO_ONE),
+    "oauth_entity": (EVERYONE, NO_ONE),
+    "oauth_exchange": (EVERYONE, NO_ONE),
+    "oauth_credential": (EVERYONE, NO_ONE),
     "sys_auth_scope": (INTEGRATORS, NO_ONE),
     "sys_certificate": (INTEGRATORS, NO_ONE),
     "jwt_verifier_map": (INTEGRATORS, NO_ONE),

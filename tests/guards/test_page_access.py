@@ -5,13 +5,14 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from changegate.console.records.pages import OWN_LISTS
 from changegate.services.catalog import TABLES as SERVED
 from tests.conftest import ADMIN_PASSWORD
 from tests.console.example_records import CONFIDENTIAL, Examples, add_examples
-from tests.guards.audiences import AUDIENCES, Audience, Endpoint, list_endpoints
+from tests.console.page_paths import OTHERS
+from tests.guards.audiences import AUDIENCES, Endpoint, list_endpoints
 from tests.guards.page_access import ENDS, EVERYONE, OF_THE_CHANGE, PAGES, SENT, TABLES
 
-PEOPLE_PAGES = {Audience.PEOPLE, Audience.INTEGRATION_ADMINISTRATORS}
 REFUSALS = {403, 404}
 
 
@@ -24,7 +25,7 @@ def examples(app: Flask) -> Examples:
 @pytest.fixture
 def pages(app: Flask) -> list[Endpoint]:
     """Return the pages and forms of people; those that end or delete what others need come last."""
-    found = [each for each in list_endpoints(app) if AUDIENCES.get(each.name) in PEOPLE_PAGES]
+    found = [each for each in list_endpoints(app) if AUDIENCES.get(each.name) in OTHERS]
     return sorted(found, key=lambda each: (each.method, each.rule.endswith(ENDS), each.rule))
 
 
@@ -67,8 +68,12 @@ def test_opens_the_tables_of_each_kind_of_user_alone(app: Flask, examples: Examp
     client = sign_in(app, kind)
     surprises = {}
     for name, (readers, creators) in TABLES.items():
-        for path, admitted in ((f"/records/{name}", readers), (f"/records/{name}/new", creators)):
+        is_elsewhere = name in OWN_LISTS
+        for path, admitted, opened in (
+            (f"/records/{name}", readers, 302 if is_elsewhere else 200),
+            (f"/records/{name}/new", creators, 200),
+        ):
             status = client.get(path).status_code
-            if status != (403 if kind not in admitted else 302 if path == "/records/change_request" else 200):
+            if status != (opened if kind in admitted else 403):
                 surprises[path] = status
     assert not surprises
