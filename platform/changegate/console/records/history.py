@@ -1,20 +1,29 @@
-"""The audit trail of a record, by save, and what has changed since a form was opened."""
+"""The history of a record by save, and what has changed since a form was opened.
 
+Policies, models, and other records of the process have a hash chain, which includes their parts. Others have the audit
+trail.
+"""
+
+import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from changegate.services.access.caller import Caller
+from changegate.services.history.chain import CHANGES
+from changegate.services.process_documents.kinds import KINDS
 from changegate.services.tables.display.display_names import find_names
 from changegate.services.tables.display.display_values import WireRecord
 from changegate.services.tables.display.shapes import DisplayValue, Shape
 from changegate.services.tables.queries.encoded_query import Condition, EncodedQuery, Order
 from changegate.services.tables.reading.records import read_page
-from changegate.services.tables.registry import Table, find_table
+from changegate.services.tables.registry import Table, find_table, get_table
 
 MOST_AUDIT_ROWS = 200
+MOST_CHAIN_ENTRIES = 50
 _COUNT = re.compile(r"([0-9]{1,9})-[0-9]{14}\Z", re.ASCII)
+_ENTRY_FIELDS = ("sys_id", "seq", "sys_created_on", "actor", "facts")
 _FIELDS = ("fieldname", "user", "oldvalue", "newvalue", "record_checkpoint", "sys_created_on")
 
 
@@ -30,12 +39,16 @@ class FieldChange:
 
 @dataclass(frozen=True, slots=True)
 class RecordSave:
-    """The changes that one user made at one time, which is local to the user who reads it."""
+    """The changes that one user made at one time, which is local to the user who reads it.
+
+    `entry` is the sys_id of the entry of the hash chain, for records that have one.
+    """
 
     number: int
     user: str
     at: str
     changes: Sequence[FieldChange]
+    entry: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +60,52 @@ class FieldDifference:
     stored: str
     typed: str | None
     saves: Sequence[RecordSave]
+
+
+def list_history(table: Table, caller: Caller, record: WireRecord) -> list[RecordSave]:
+    """Return the latest saves of a record, newest first: those of its hash chain, or else of the audit trail.
+
+    The chain of a policy or a model includes what belongs to it, such as states and rules.
+    """
+    return _list_recorded(table, caller, record) or list_saves(table, caller, record)
+
+
+def _list_recorded(table: Table, caller: Caller, record: WireRecord) -> list[RecordSave]:
+    chains, kind = get_table("chg_history"), next((kind for kind in KINDS if kind.table_name == table.name), None)
+    if kind is None or not chains.access.admits("read", caller.permissions):
+        return []
+    subject = (("subject_id", record["sys_id"]["value"]), ("subject_table", kind.history_table or table.name))
+    query = EncodedQuery(
+        (tuple((Condition(name, "=", value),) for name, value in subject),), (Order("seq", is_descending=True),)
+    )
+    shape = Shape("", DisplayValue.ALL, exclude_reference_link=True, fields=_ENTRY_FIELDS)
+    entries = list(read_page(chains, caller, query, shape, limit=MOST_CHAIN_ENTRIES, offset=0).records)
+    return [save for entry in entries if (save := _recorded_save(table, caller, entry)).changes]
+
+
+def _recorded_save(table: Table, caller: Caller, entry: WireRecord) -> RecordSave:
+    facts, actor = (json.loads(entry[name]["value"]) for name in ("facts", "actor"))
+    of_row = find_table(str(facts.get("table") or table.name)) or table
+    changes = facts.get(CHANGES) or {}
+    sys_ids: dict[str, set[str]] = {}
+    for name, values in changes.items():
+        reference = of_row.entries[name].reference if name in of_row.entries else None
+        if reference:
+            sys_ids.setdefault(reference, set()).update(value for value in values if value)
+    names = {sys_id: text for found in find_names(sys_ids, caller).values() for sys_id, text in found.items()}
+    prefix = "" if of_row is table else f"{of_row.label}: "
+    shown = (
+        _field_change(of_row, name, old or "", new or "", names)
+        for name, (old, new) in sorted(changes.items())
+        if name != "sys_id"
+    )
+    return RecordSave(
+        int(entry["seq"]["value"]),
+        str(actor.get("user_name") or "system"),
+        entry["sys_created_on"]["display_value"],
+        [replace(change, label=prefix + change.label) for change in shown],
+        entry["sys_id"]["value"],
+    )
 
 
 def list_saves(table: Table, caller: Caller, record: WireRecord, *, after: int = -1) -> list[RecordSave]:
@@ -101,10 +160,13 @@ def _save(table: Table, number: int, rows: Sequence[WireRecord], names: Mapping[
 
 
 def _change(table: Table, row: WireRecord, names: Mapping[str, str]) -> FieldChange:
-    name = row["fieldname"]["value"]
+    old, new = (row[member]["value"] for member in ("oldvalue", "newvalue"))
+    return _field_change(table, row["fieldname"]["value"], old, new, names)
+
+
+def _field_change(table: Table, name: str, old: str, new: str, names: Mapping[str, str]) -> FieldChange:
     entry = table.entries.get(name)
     choices = (entry.choices if entry else None) or {}
-    old, new = (row[member]["value"] for member in ("oldvalue", "newvalue"))
     old, new = (choices.get(text) or names.get(text, text) for text in (old, new))
     return FieldChange(name, entry.label if entry else name.replace("_", " ").capitalize(), old, new)
 

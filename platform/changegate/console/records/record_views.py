@@ -189,7 +189,7 @@ def _record_page(
         may_update=table.access.admits("update", permissions),
         may_create=table.access.admits("create", permissions),
         may_delete=table.access.admits("delete", permissions),
-        saves=history.list_saves(table, caller(), record),
+        saves=history.list_history(table, caller(), record),
         related=related_lists(table, sys_id, caller()),
         list_url=list_url,
         record_url=record_url,
