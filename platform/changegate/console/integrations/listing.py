@@ -4,12 +4,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from flask import url_for
 from sqlalchemy import select
 
 from changegate.console.guards import caller
-from changegate.database import connection
-from changegate.extensions import now
+from changegate.extensions import db, now
 from changegate.models import IntegrationDraft, OAuthEntity, SysUser
+from changegate.models.connection_type import TYPES
+from changegate.services.hygiene.authentication_methods import client_authentication_of
 from changegate.services.integrations.drafts import content_of, list_drafts
 from changegate.services.integrations.recognition import host_of_issuer
 from changegate.services.oauth.event_search import REPORTED_FOR, count_would_refuse, latest_events
@@ -28,29 +30,36 @@ class DraftRow:
 def list_context(records: Sequence[WireRecord]) -> Mapping[str, Any]:
     """Return what the list shows beside the fields of its records, with a constant number of statements."""
     sys_ids = [record["sys_id"]["value"] for record in records]
+    rows = _rows(sys_ids)
     return {
+        "links": {row.OAuthEntity.sys_id: {"sys_id": _page_of(row.OAuthEntity)} for row in rows},
+        "entities": {row.OAuthEntity.sys_id: row.OAuthEntity for row in rows},
+        "kinds": TYPES,
+        "clients": {row.OAuthEntity.sys_id: client_authentication_of(row.OAuthEntity, now()) for row in rows},
         "latest": latest_events(sys_ids),
         "would_refuse": count_would_refuse(now() - REPORTED_FOR),
-        "attention": _attention(sys_ids),
+        "attention": {row.OAuthEntity.sys_id: [*_faults(row.OAuthEntity, row.name)] for row in rows},
         "drafts": _draft_rows(list_drafts(caller().sys_id)),
     }
 
 
-def _attention(sys_ids: Sequence[str]) -> dict[str, list[str]]:
-    """Return what administrators of integrations should look at, by sys_id."""
-    entity = OAuthEntity.__table__.c
+def _rows(sys_ids: Sequence[str]) -> Sequence[Any]:
     # Owners are unchecked references, which outlive the user.
-    statement = select(entity.sys_id, entity.owner, entity.owner_group, entity.review_date, SysUser.name)
-    statement = statement.outerjoin(SysUser, SysUser.sys_id == entity.owner).where(entity.sys_id.in_(sys_ids))
-    return {row.sys_id: [*_faults(row)] for row in connection().execute(statement)}
+    joined = select(OAuthEntity, SysUser.name).outerjoin(SysUser, SysUser.sys_id == OAuthEntity.owner)
+    return db.session.execute(joined.where(OAuthEntity.sys_id.in_(sys_ids))).all()
 
 
-def _faults(row: Any) -> Iterator[str]:
-    if row.owner is None and row.owner_group is None:
+def _page_of(entity: OAuthEntity) -> str:
+    return url_for("inbound_integrations.record_view", client_id=entity.client_id)
+
+
+def _faults(entity: OAuthEntity, owner: str | None) -> Iterator[str]:
+    """Yield what the administrators of an integration should look at; `owner` is the name of its owner."""
+    if entity.owner is None and entity.owner_group is None:
         yield "No owner"
-    if row.owner is not None and row.name is None:
+    if entity.owner is not None and owner is None:
         yield "Owner deleted"
-    if row.review_date is not None and row.review_date < now().date():
+    if entity.review_date is not None and entity.review_date < now().date():
         yield "Review overdue"
 
 

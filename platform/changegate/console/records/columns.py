@@ -18,7 +18,7 @@ DEFAULT_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "task": ("number", "short_description", "sys_class_name", "state", "assignment_group", "assigned_to"),
     "sysapproval_approver": ("sysapproval", "state", "approver", "group", "sys_created_on", "answered_at"),
     "std_change_record_producer": ("name", "description", "active", "current_version", "sys_updated_on"),
-    "oauth_entity": ("name", "type", "active", "owner", "review_date"),
+    "oauth_entity": ("name", "active", "owner", "review_date"),
     "oauth_exchange": ("sys_created_on", "entity", "outcome", "reason", "subject", "sys_id"),
     "oauth_credential": ("sys_created_on", "entity", "subject", "user", "scope", "expires_at"),
     "machine_identity": (

@@ -57,6 +57,7 @@ def list_page(table: Table, rows: Sequence[ConditionRow] | None = None, status: 
     fields = readable_columns(table, who)
     page = read_list(table, who, state.query, columns, limit=state.page_size, offset=state.offset)
     own = own_list_of(table.name)
+    context = {"links": page.links, **own.context(page.records)}
     return render_template(
         own.template,
         wanted=state,
@@ -67,7 +68,6 @@ def list_page(table: Table, rows: Sequence[ConditionRow] | None = None, status: 
             (record, cells_of(table, columns, record, page.links.get(record["sys_id"]["value"], {})))
             for record in page.records
         ],
-        links=page.links,
         total=page.total,
         crumbs=crumbs_of(state, who),
         rows=rows_of_query(state.conditions, table.entries) if rows is None else rows,
@@ -87,7 +87,7 @@ def list_page(table: Table, rows: Sequence[ConditionRow] | None = None, status: 
         may_create=table.access.admits("create", who.permissions),
         list_url=list_url,
         record_url=record_url,
-        **own.context(page.records),
+        **context,
     ), status
 
 

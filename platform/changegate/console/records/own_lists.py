@@ -11,7 +11,11 @@ Context = Callable[[Sequence[WireRecord]], Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class OwnList:
-    """A template that extends that of every list, and the context that it needs for the records of a page."""
+    """A template that extends that of every list, and the context that it needs for the records of a page.
+
+    `links` in the context are the paths that fields link to, by the sys_id of their record; that of `sys_id` is the
+    page of the record.
+    """
 
     template: str = "console/records/list.html"
     context: Context = lambda _records: {}
