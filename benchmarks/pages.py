@@ -54,7 +54,7 @@ class Pages:
             page.goto("/login")
             page.get_by_label("User name").fill(USER)
             page.get_by_label("Password").fill(self.desk.instance.password)
-            page.get_by_role("button", name="Log in").click()
+            page.get_by_role("button", name="Log in", exact=True).click()
             page.wait_for_url("/")
             return context.storage_state()
 

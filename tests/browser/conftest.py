@@ -132,7 +132,7 @@ def sign_in(page: Page, user_name: str = "admin", password: str = ADMIN_PASSWORD
     page.goto("/login")
     page.get_by_label("User name").fill(user_name)
     page.get_by_label("Password").fill(password)
-    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Log in", exact=True).click()
     page.wait_for_url("/")
 
 
