@@ -50,6 +50,12 @@ def test_no_other_file_is_served(visitor: Visitor, name: str) -> None:
     assert get(visitor, f"/static/{name}").status_code == 404
 
 
+@pytest.fixture
+def settings() -> dict[str, str]:
+    """Have a mail server, without which there is no page for forgotten passwords."""
+    return {"smtp_url": "smtp://127.0.0.1:9", "mail_from": "changegate@example.com"}
+
+
 def test_files_are_compressed_for_those_who_accept_it(app: Flask, visitor: Visitor) -> None:
     path = address_of(app, "console.css")
     plain, packed = get(visitor, path), get(visitor, path, **{"Accept-Encoding": "br, gzip"})
