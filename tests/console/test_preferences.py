@@ -42,7 +42,7 @@ def test_an_unknown_time_zone_is_refused_and_stays_in_the_form(sign_in: SignIn) 
 def test_pages_of_events_name_the_time_zone(admin: Visitor) -> None:
     _set(admin, "America/New_York")
     page = admin.open("/inbound-integrations/events").text
-    assert "From (America/New_York)" in page
+    assert "Time zone: America/New_York." in page
     assert "UTC" not in page.partition("<main")[2]
 
 
