@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from playwright.sync_api import Browser, Page, expect
 
+from changegate.seed.standard_changes import NAME
 from tests.browser.conftest import Furnished, signed_in
 from tests.conftest import ADMIN_PASSWORD
 from tests.guards.source_tree import ROOT
@@ -41,7 +42,8 @@ def test_an_approver_approves_a_change_that_they_may_not_read(browser: Browser, 
 
 
 def test_a_manager_takes_a_standard_change_to_its_end(browser: Browser, furnished: Furnished) -> None:
-    [template] = administer(furnished.desk, "GET", "/api/sn_chg_rest/change/standard/template")
+    templates = administer(furnished.desk, "GET", "/api/sn_chg_rest/change/standard/template")
+    [template] = [each for each in templates if each["name"]["value"] == NAME]
     path = f"/api/sn_chg_rest/change/standard/{template['sys_id']['value']}"
     made = administer(furnished.desk, "POST", path, assignment_group="Network")
     with working(browser, furnished, "manager") as page:
