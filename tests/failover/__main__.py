@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -102,6 +103,9 @@ def two_nodes(folder: Path, **settings: str) -> Iterator[tuple[Running, Running]
             stack.enter_context(running_changegate(folder / name, "--no-pin-workers", **settings))
             for name in ("node1", "node2")
         )
+        for node in (first, second):
+            # Nodes that log into a full pipe would wait for it.
+            threading.Thread(target=lambda output=node.process.stdout: [*output], daemon=True).start()
         yield first, second
 
 
