@@ -107,6 +107,25 @@ def test_an_approver_sees_their_approvals_but_not_the_changes(people: dict[str, 
     assert shown == dict.fromkeys(OWN, 0) | {"sysapproval_approver": 2, "sys_attachment": 3}
 
 
+@pytest.mark.parametrize(
+    ("table", "readers"),
+    [
+        ("oidc_provider_configuration", {"admin"}),
+        ("sys_filter", {"admin"}),
+        ("sys_user_identity", {"admin"}),
+        ("chg_policy_approval", {"admin", "itil"}),
+        ("sys_user", {"admin", "itil", ""}),
+    ],
+)
+def test_the_files_of_a_record_are_listed_for_those_who_may_read_it(table: str, readers: set[str]) -> None:
+    file = {"file_name": "x", "content_type": "text/plain", "hash": "x", "state": "available"}
+    sizes = {"size_bytes": 1, "size_compressed": 1, "compressed": False, "chunk_size_bytes": 1}
+    insert_row(SysAttachment, table_name=table, table_sys_id=new_sys_id(), **file, **sizes)
+    callers = {role: caller(f"rita{role}", *filter(None, [role])) for role in ("admin", "itil", "")}
+    names = {"sys_attachment": 1}
+    assert {role for role, by in callers.items() if seen(by, names)["sys_attachment"]} == readers
+
+
 def test_a_dot_walk_ends_where_the_caller_may_not_look(people: dict[str, Caller]) -> None:
     approvals = get_table("sysapproval_approver")
     named = parse_encoded_query("sysapproval.numberSTARTSWITHCHG")

@@ -11,7 +11,7 @@ from changegate.database.prepared import parameter
 from changegate.models import OAuthEntity, SysapprovalApprover, SysUserDelegate, SysUserGroupMember, Task
 from changegate.models.base import UTCDateTime
 from changegate.services.access.permissions import INTEGRATION_ADMINISTRATORS
-from changegate.services.tables.registry import ANYONE, NOW, OWNER, Access, Roles, Table
+from changegate.services.tables.registry import ANYONE, NOW, OWNER, TABLES, Access, Roles, Table
 
 CHANGE_READERS: Roles = frozenset({"itil", "sn_change_read", "sn_change_write", "change_manager"})
 CHANGE_WRITERS: Roles = frozenset({"itil", "sn_change_write", "change_manager"})
@@ -93,21 +93,16 @@ def own_attachments(table: Table) -> ColumnElement[bool]:
     of_table, of_record = table.source.c["table_name"], table.source.c["table_sys_id"]
     approvals = SysapprovalApprover.__table__.alias()
     own_approval_ids = select(approvals.c["sys_id"]).where(_is_own_approval(approvals))
-    of_people = ("sys_user_has_role", "sys_group_has_role", "sys_user_delegate", "sys_user_identity")
-    of_tasks = (
-        "task_ci",
-        "task_cmdb_ci_service",
-        "conflict",
-        "chg_freeze_override",
-        "chg_mgt_worker",
-        "sysapproval_approver",
-    )
-    guarded = (*TASK_TABLES, *of_tasks, *of_people)
     return or_(
-        and_(*(of_table != name for name in guarded)),
+        _is_of_read_table(of_table, ANYONE),
         and_(or_(*(of_table == name for name in TASK_TABLES)), of_record.in_(_own_task_ids())),
         and_(of_table == "sysapproval_approver", of_record.in_(own_approval_ids)),
     )
+
+
+def attachments_of_changes(table: Table) -> ColumnElement[bool]:
+    """Return the clause for attachments of records that everybody with one of the roles `CHANGE_READERS` may read."""
+    return _is_of_read_table(table.source.c["table_name"], CHANGE_READERS)
 
 
 def audit_of_tasks(table: Table) -> ColumnElement[bool]:
@@ -130,6 +125,18 @@ def own_integrations(table: Table) -> ColumnElement[bool]:
 def rows_of_own_integrations(table: Table) -> ColumnElement[bool]:
     """Return the clause for rows that belong to an integration that the caller owns."""
     return table.source.c["entity"].in_(_own_integration_ids())
+
+
+def _is_of_read_table(name: ColumnElement[Any], roles: Roles) -> ColumnElement[bool]:
+    """Return the clause for names of tables whose records each of some roles may read, or every caller, without one."""
+    hidden = sorted(table.name for table in TABLES.values() if not _is_read_in_full(table, roles))
+    return and_(*(name != each for each in hidden))
+
+
+def _is_read_in_full(table: Table, roles: Roles) -> bool:
+    readers = table.access.read if table.own_rows is None else table.reads_all
+    is_public = table.own_rows is None and not readers
+    return is_public or (bool(roles) and roles <= readers)
 
 
 def _is_owned(source: FromClause) -> ColumnElement[bool]:

@@ -176,8 +176,8 @@ TASK_TABLES = (
         access=READ_BY_ANYONE,
         own_rows=own_history,
         reads_all=CHANGE_READERS,
-        existing_rows=history_of_existing,
-        reads_deleted=CHANGE_MANAGERS,
+        shown_rows=history_of_existing,
+        reads_hidden=CHANGE_MANAGERS,
         is_audited=False,
     ),
 )

@@ -165,8 +165,8 @@ class Table:
     """One table as the Table API serves it.
 
     - `own_rows` is the clause for the rows that a caller without any of the roles `reads_all` may see.
-    - `existing_rows` is the clause for rows whose record exists, in a table whose rows outlive the record that they are
-      about. Callers without any of the roles `reads_deleted` see no others.
+    - `shown_rows` is the clause for the rows that callers without any of the roles `reads_hidden` may see at most,
+      whatever else they may read.
     - `classes` are the values of sys_class_name whose records belong to the table.
     - `choices` replaces the choices of columns for this class.
     - `blank_fields` are shown and always empty as stored values; they include the journal fields.
@@ -198,8 +198,8 @@ class Table:
     observer: Observer | None = None
     own_rows: OwnRows | None = None
     reads_all: Roles = ANYONE
-    existing_rows: OwnRows | None = None
-    reads_deleted: Roles = ANYONE
+    shown_rows: OwnRows | None = None
+    reads_hidden: Roles = ANYONE
     classes: tuple[str, ...] = ()
     choices: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     blank_fields: tuple[str, ...] = ()

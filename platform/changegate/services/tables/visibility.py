@@ -21,18 +21,18 @@ INTEGRATION = "integration"
 
 @dataclass(frozen=True, slots=True)
 class Restriction:
-    """The limits of a caller in a table: their own rows, records that their token's integration created, existing ones.
+    """The limits of a caller in a table: their own rows, records that their token's integration created, shown rows.
 
     All limits that are true apply.
     """
 
     own_rows: bool = False
     own_records: bool = False
-    existing_rows: bool = False
+    shown_rows: bool = False
 
     def __bool__(self) -> bool:
         """Return whether it restricts anything."""
-        return self.own_rows or self.own_records or self.existing_rows
+        return self.own_rows or self.own_records or self.shown_rows
 
 
 UNRESTRICTED = Restriction()
@@ -86,8 +86,8 @@ def permissions_beside(table: Table, permissions: Permissions) -> Permissions:
 def _restriction(table: Table, permissions: Permissions, *, own_records: bool) -> Restriction:
     own_rows = table.own_rows is not None and not permissions.has_role(table.reads_all)
     own_records = own_records and knows_integrations(table)
-    existing_rows = table.existing_rows is not None and not permissions.has_role(table.reads_deleted)
-    return Restriction(own_rows, own_records, existing_rows)
+    shown_rows = table.shown_rows is not None and not permissions.has_role(table.reads_hidden)
+    return Restriction(own_rows, own_records, shown_rows)
 
 
 def _is_readable_by_all(table: Table) -> bool:
@@ -136,8 +136,8 @@ def visible_rows(table: Table, restriction: Restriction = UNRESTRICTED) -> list[
         clauses.append(table.source.c[str(table.origin_field)] == parameter(INTEGRATION))
     if restriction.own_rows and table.own_rows is not None:
         clauses.append(table.own_rows(table))
-    if restriction.existing_rows and table.existing_rows is not None:
-        clauses.append(table.existing_rows(table))
+    if restriction.shown_rows and table.shown_rows is not None:
+        clauses.append(table.shown_rows(table))
     return clauses
 
 
