@@ -57,10 +57,32 @@ def test_every_number_is_that_of_its_list(app: Flask, admin: Visitor, make_chang
         assert total_of(admin, path) == count, label
 
 
+def number_tile(text: str, label: str) -> tuple[str, str]:
+    """Return the value and the path of a single number whose label begins with `label`."""
+    value = r'<a class="state-count" href="([^"]+)"><span class="count">([^<]+)</span>'
+    found = re.search(rf"{value}<span[^>]*>{label}", text)
+    assert found is not None
+    return found[2], html.unescape(found[1])
+
+
+def test_shows_the_success_rate_with_the_list_of_closed_changes(
+    app: Flask, admin: Visitor, make_change: MakeChange
+) -> None:
+    assert "Successful of the closed" not in admin.open("/dashboard").text
+    for code in ("successful", "successful", "unsuccessful"):
+        sys_id = make_change(short_description="x", state=3, close_code=code, close_notes="x")
+        with app.app_context():
+            db.session.get_one(ChangeRequest, sys_id).closed_at = utc_now()
+            db.session.commit()
+    rate, path = number_tile(admin.open("/dashboard").text, "Successful of the closed")
+    assert (rate, total_of(admin, path)) == ("66%", 3)
+
+
 def test_shows_the_median_lead_time(app: Flask, admin: Visitor, make_change: MakeChange) -> None:
     assert "lead time" not in admin.open("/dashboard").text
     fill(app, make_change)
-    assert "2.0 days" in admin.open("/dashboard").text
+    time, path = number_tile(admin.open("/dashboard").text, "Median lead time")
+    assert (time, total_of(admin, path)) == ("2.0 days", 1)
 
 
 def test_figures_count_what_the_user_may_read(app: Flask, sign_in: SignIn, make_change: MakeChange) -> None:
@@ -83,4 +105,6 @@ def test_shows_how_many_changes_of_a_pipeline_were_successful(
             db.session.commit()
     numbers = numbers_in(admin.open("/dashboard").text)
     assert numbers["acme/shop"][0] == 2
-    assert "1 of 2 successful" in admin.open("/dashboard").text
+    rate = re.search(r'<td class="rate"><a href="([^"]+)">1 of 2</a> successful', admin.open("/dashboard").text)
+    assert rate is not None
+    assert total_of(admin, html.unescape(rate[1])) == 2

@@ -33,11 +33,11 @@ class ChartBar:
 
 @dataclass(frozen=True, slots=True)
 class LeadTime:
-    """The time from creation to closure: of half of the changes at most, and of nine in ten."""
+    """The time from creation to closure: of half of the changes at most, and of nine in ten; and their list."""
 
     median: timedelta
     ninetieth: timedelta
-    changes: int
+    url: str
 
 
 def bars_of(chart: ChartDefinition, caller: Caller) -> list[ChartBar]:
@@ -46,7 +46,7 @@ def bars_of(chart: ChartDefinition, caller: Caller) -> list[ChartBar]:
     longest = max((count for _, _, count in groups), default=1)
     shown = groups[:MOST_BARS] if chart.is_ranked else groups
     return [
-        ChartBar(label, value, count, round(100 * count / longest, 1), _url(chart, value))
+        ChartBar(label, value, count, round(100 * count / longest, 1), _url(chart, value, chart.query))
         for label, value, count in shown
     ]
 
@@ -64,9 +64,23 @@ def _group(stats: Stats) -> tuple[str, str, int]:
     return str(field["display_value"] or field["value"] or NO_VALUE), str(field["value"]), int(stats["stats"]["count"])
 
 
-def _url(chart: ChartDefinition, value: str) -> str:
+def _url(chart: ChartDefinition, value: str, query: str) -> str:
     condition = f"{chart.field}={value.replace('^', '^^')}" if value else f"{chart.field}ISEMPTY"
-    return list_url(chart.table, sysparm_query=f"{chart.query}^{condition}")
+    return list_url(chart.table, sysparm_query=f"{query}^{condition}")
+
+
+@dataclass(frozen=True, slots=True)
+class SuccessRate:
+    """How many of the closed changes were successful, and the list of the closed ones."""
+
+    closed: int
+    successful: int
+    url: str
+
+    @property
+    def percent(self) -> int:
+        """Return the share of the successful changes, rounded down so that only complete success is 100%."""
+        return 100 * self.successful // self.closed
 
 
 def numbers_of(numbers: Sequence[tuple[str, str]], caller: Caller) -> Iterator[tuple[str, int, str]]:
@@ -76,18 +90,31 @@ def numbers_of(numbers: Sequence[tuple[str, str]], caller: Caller) -> Iterator[t
         yield label, count, list_url("change_request", sysparm_query=query)
 
 
-def success_rates(chart: ChartDefinition, caller: Caller) -> Mapping[str, tuple[int, int]]:
-    """Return the number of closed and of successful changes by the values of a chart of changes."""
+def success_rate(caller: Caller) -> SuccessRate | None:
+    """Return how many of the recently closed changes were successful, or None without any."""
+    closed, successful = (
+        count_records(get_table("change_request"), caller, parse_encoded_query(query))
+        for query in (CLOSED_RECENTLY, f"{CLOSED_RECENTLY}^close_code={SUCCESSFUL}")
+    )
+    url = list_url("change_request", sysparm_query=f"{CLOSED_RECENTLY}^ORDERBYclose_code")
+    return SuccessRate(closed, successful, url) if closed else None
+
+
+def success_rates(chart: ChartDefinition, caller: Caller) -> Mapping[str, SuccessRate]:
+    """Return the rates of the recently closed changes by the values of a chart of changes."""
     closed = f"{chart.query}^{CLOSED_RECENTLY}"
     successful = {value: count for _, value, count in _groups_of(chart, f"{closed}^close_code={SUCCESSFUL}", caller)}
-    return {value: (count, successful.get(value, 0)) for _, value, count in _groups_of(chart, closed, caller)}
+    return {
+        value: SuccessRate(count, successful.get(value, 0), _url(chart, value, closed))
+        for _, value, count in _groups_of(chart, closed, caller)
+    }
 
 
 def lead_time(caller: Caller) -> LeadTime | None:
     """Return the lead time of recently closed changes, or None without any."""
-    shape = Shape("", fields=("sys_created_on", "closed_at"))
-    query = parse_encoded_query(f"{CLOSED_RECENTLY}^ORDERBYDESCclosed_at")
-    page = read_page(get_table("change_request"), caller, query, shape, limit=MOST_LEAD_TIMES, offset=0)
+    query = f"{CLOSED_RECENTLY}^ORDERBYDESCclosed_at"
+    changes, shape = get_table("change_request"), Shape("", fields=("sys_created_on", "closed_at"))
+    page = read_page(changes, caller, parse_encoded_query(query), shape, limit=MOST_LEAD_TIMES, offset=0)
     times = sorted(
         (datetime.fromisoformat(each["closed_at"]) - datetime.fromisoformat(each["sys_created_on"])).total_seconds()
         for each in page.records
@@ -95,4 +122,5 @@ def lead_time(caller: Caller) -> LeadTime | None:
     if not times:
         return None
     ninetieth = times[min(len(times) - 1, len(times) * 9 // 10)]
-    return LeadTime(timedelta(seconds=median(times)), timedelta(seconds=ninetieth), len(times))
+    url = list_url("change_request", sysparm_query=query)
+    return LeadTime(timedelta(seconds=median(times)), timedelta(seconds=ninetieth), url)

@@ -5,7 +5,7 @@ from datetime import timedelta
 from flask import Blueprint, render_template
 
 from changegate.console.dashboard.charts import CHARTS, NUMBERS, PIPELINES
-from changegate.console.dashboard.figures import bars_of, lead_time, numbers_of, success_rates
+from changegate.console.dashboard.figures import bars_of, lead_time, numbers_of, success_rate, success_rates
 from changegate.console.guards import caller, require_login
 
 bp = Blueprint("dashboard", __name__, url_prefix="/dashboard")
@@ -22,6 +22,7 @@ def page_view() -> str:
         pipelines=(PIPELINES, bars_of(PIPELINES, who)),
         rates=success_rates(PIPELINES, who),
         numbers=list(numbers_of(NUMBERS, who)),
+        success=success_rate(who),
         lead_time=lead_time(who),
         in_words=_in_words,
     )
