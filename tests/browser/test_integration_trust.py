@@ -111,7 +111,7 @@ def test_a_pasted_token_is_verified_and_its_claims_are_pinned(admin: Page, idp: 
     expect(row.get_by_label("Value")).to_have_value("shop")
     row.get_by_label("Value").fill("basket")
     admin.get_by_role("button", name="Try a token").click()
-    expect(admin.get_by_text("It would be refused")).to_be_visible()
+    expect(admin.get_by_text("Refused with the reason")).to_be_visible()
     failed = admin.locator("#trial").get_by_role("row").filter(has_text="claim team")
     expect(failed).to_contain_text("Failed")
     expect(failed).to_contain_text("basket")

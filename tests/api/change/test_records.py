@@ -136,7 +136,7 @@ def test_names_that_are_not_written_are_reported(api: ChangeApi) -> None:
         ({"active": "perhaps"}, "Field active: true or false is expected"),
         ({"start_date": "tomorrow"}, "Field start_date: a date-time such as"),
         ({"assigned_to": {"value": {"value": "admin"}}}, "Field assigned_to: a text, number"),
-        ({"chg_model": "no such model"}, "Field chg_model: no record of chg_model is meant"),
+        ({"chg_model": "no such model"}, "Field chg_model: no record of chg_model matches"),
         ({"short_description": "x" * 161}, "161 characters are more than the 160"),
     ],
 )

@@ -221,17 +221,17 @@ BAD_VALUES: list[tuple[str, object, str]] = [
     ("work_notes", {"a": 1}, "a text, number, boolean or null is expected"),
     ("work_notes", "a\0b", "control characters and lone surrogates cannot be stored"),
     ("comments", "x" * 65537, "65537 characters are more than the 65536 it holds"),
-    ("assigned_to", "nobody", "no record of sys_user is meant by the value"),
-    ("assigned_to", "0" * 32, "no record of sys_user is meant by the value"),
+    ("assigned_to", "nobody", "no record of sys_user matches the value"),
+    ("assigned_to", "0" * 32, "no record of sys_user matches the value"),
     ("assigned_to", "a\0b", "control characters and lone surrogates cannot be stored"),
     ("assigned_to", "x" * 256, "256 characters are more than the 255 it holds"),
-    ("assignment_group", "Nowhere", "no record of sys_user_group is meant by the value"),
-    ("cmdb_ci", "nothing", "no record of cmdb_ci is meant by the value"),
-    ("parent", "CHG0000000", "no record of task is meant by the value"),
+    ("assignment_group", "Nowhere", "no record of sys_user_group matches the value"),
+    ("cmdb_ci", "nothing", "no record of cmdb_ci matches the value"),
+    ("parent", "CHG0000000", "no record of task matches the value"),
     ("company", "x" * 33, "a sys_id or a name of up to 32"),
     ("watch_list", "x" * 4001, "4001 characters are more than the 4000 it holds"),
-    ("watch_list", ["admin", "nobody"], "no record of sys_user is meant by the value"),
-    ("std_change_producer_version", "nothing", "no record of std_change_producer_version is meant by the value"),
+    ("watch_list", ["admin", "nobody"], "no record of sys_user matches the value"),
+    ("std_change_producer_version", "nothing", "no record of std_change_producer_version matches the value"),
 ]
 
 
@@ -253,7 +253,7 @@ def test_refuses_a_reference_that_could_mean_two(api: TableApi, app: Flask) -> N
     with app.app_context():
         db.session.add_all([CmdbCi(name="twin"), CmdbCi(name="Twin")])
         db.session.commit()
-    detail = "Field cmdb_ci: more than one record of cmdb_ci is meant by the value"
+    detail = "Field cmdb_ci: more than one record of cmdb_ci matches the value"
     assert error_of(api.create({"cmdb_ci": "TWIN"})) == (UNREADABLE, detail)
 
 

@@ -216,9 +216,9 @@ def test_a_shipped_record_with_other_keys_or_of_an_unknown_name_is_refused(text:
     [
         ("name: Peers", "nmae: Peers", "nmae: Unknown key; use one of name, order, approver_source"),
         ("wait_for: count", "colour: red", "colour: Unknown key"),
-        ("users: [admin]", "users: [admin, nobody]", "users: no record of sys_user is meant by the value"),
-        ("group: CAB Approval", "group: CAB", "group: no record of sys_user_group is meant by the value: 'CAB'."),
-        ("chg_model: Network", "chg_model: Netwrk", "chg_model: no record of chg_model is meant by the value"),
+        ("users: [admin]", "users: [admin, nobody]", "users: no record of sys_user matches the value"),
+        ("group: CAB Approval", "group: CAB", "group: no record of sys_user_group matches the value: 'CAB'."),
+        ("chg_model: Network", "chg_model: Netwrk", "chg_model: no record of chg_model matches the value"),
         ("state: -4\n", "state: -9\n", "state: it is not one of the choices -4, -3: '-9'."),
         ("order: 10\n", "order: soon\n", "order: a whole number is expected: 'soon'."),
         ("order: 10\n", "order: {a: 1}\n", "order: A text, a number, true, false, or null is expected"),
@@ -311,7 +311,7 @@ def test_a_group_that_has_gone_from_another_instance_is_named_in_the_refusal() -
     exported = export()
     assert "group: Experts" in exported
     rollback()
-    assert "group: no record of sys_user_group is meant by the value: 'Experts'." in refusal_of(exported)
+    assert "group: no record of sys_user_group matches the value: 'Experts'." in refusal_of(exported)
     assert group not in exported
     assert ROOT.sys_id not in exported
 
@@ -353,7 +353,7 @@ def refusal_of_stored(text: str) -> str:
         ("time_zone: Europe/Berlin", "time_zone: europe/berlin", "time_zone: The value is stored as 'Europe/Berlin'."),
         ("2026-12-28 18:00:00", "2026-12-28 07:00:00", "end_date_time: "),
         ("2026-12-28 18:00:00", "2026-12-28T18:00", "end_date_time: The value is stored as '2026-12-28 18:00:00'."),
-        ("override_role: itil", "override_role: itl", "override_role: no record of sys_user_role is meant"),
+        ("override_role: itil", "override_role: itl", "override_role: no record of sys_user_role matches"),
         ("condition: riskIN2,3", "condition: task.active=0", "condition: task.active is not a field of a change"),
         ("    time_zone: Etc/UTC\n", "", "time_zone: "),
     ],

@@ -170,12 +170,12 @@ class UnverifiedAssertion:
         report.add(check_typ(self._header, policy), check_alg(self._header, policy, key_set.supported))
         report.require_passed()
         algorithm, form = self._header.algorithm, self._form
-        expected = f"a signature by this key with {algorithm}"
+        expected = f"a valid {algorithm} signature by this key"
         for key in choose_keys(key_set, self._header, policy, now, report):
             if key_set.is_signed_by(key, algorithm, form.signing_input, form.signature):
-                report.add(RuleCheck("signature", None, expected, "it is"))
+                report.add(RuleCheck("signature", None, expected, "valid"))
                 return key
-        report.add(RuleCheck("signature", "signature_invalid", expected, "it is not"))
+        report.add(RuleCheck("signature", "signature_invalid", expected, "not valid"))
         raise AssertionRefused("signature_invalid", report=report)
 
     def _read_claims(self) -> dict[str, object]:

@@ -117,7 +117,7 @@ def test_unchanged_values_and_fields_without_choices_need_no_statement(at_work: 
 def test_a_reference_to_a_hidden_or_deleted_record_may_be_written_back(at_work: Flask) -> None:
     gone = "0" * 32
     assert read({"assigned_to": gone, "watch_list": gone}, {"assigned_to": gone, "watch_list": gone}) == {}
-    assert refusal({"assigned_to": gone}) == "Field assigned_to: no record of sys_user is meant by the value"
+    assert refusal({"assigned_to": gone}) == "Field assigned_to: no record of sys_user matches the value"
 
 
 def test_objects_are_taken_as_records_are_read(at_work: Flask) -> None:

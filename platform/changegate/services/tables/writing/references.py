@@ -66,7 +66,7 @@ def _sys_id_of(field: str, entry: Entry, text: str, meanings: Meanings) -> str:
     if entry.kind == "glide_list" and "@" in text and text not in meanings:
         return text
     how_many = "more than one record" if text in meanings else "no record"
-    raise RequestUnreadable(f"Field {field}: {how_many} of {entry.reference} is meant by the value")
+    raise RequestUnreadable(f"Field {field}: {how_many} of {entry.reference} matches the value")
 
 
 def _meanings(target: Table | None, caller: Caller, texts: Iterable[str], by_display: bool) -> Meanings:
