@@ -106,6 +106,8 @@ def test_an_owner_reads_every_page_of_their_integration(
     details = html.unescape(nora.open(own.path).text)
     for shown in ("Shop pipeline", "https://ci.example.com", own.registered.entity.client_id, "RS256"):
         assert shown in details
+    for label, value in (("Active", "Yes"), ("Allow additional audiences", "No")):
+        assert re.search(rf'<dt>{label}</dt><dd class="breakable">{value}</dd>', details), label
 
 
 def test_another_integration_does_not_exist_for_an_owner(

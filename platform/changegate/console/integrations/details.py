@@ -16,5 +16,5 @@ def list_facts(entity: OAuthEntity) -> list[tuple[str, str]]:
 
 def _shown(field: Field, text: str) -> str:
     if field.kind == Kind.SWITCH:
-        return "Yes" if text == "true" else "No"
+        return text.capitalize()
     return field.choices.get(text, text) if field.kind == Kind.CHOICE else text
