@@ -7,7 +7,7 @@ from flask import g
 from flask_login import current_user
 
 from changegate.console.guards import caller
-from changegate.services.tables.values import INSTANT_FORMAT
+from changegate.services.tables.values import INSTANT_FORMAT, YEARS
 from changegate.services.users.preferences import find_preference
 
 # The name of the preference, and its values with the formats of a day, a minute, and a second. Inputs take ISO 8601.
@@ -66,13 +66,14 @@ def shown(moment: datetime) -> str:
 
 
 def parse_local(text: str) -> datetime | None:
-    """Return a typed time in UTC, or None if it is not a valid time.
+    """Return a typed time in UTC, or None if it is not a valid time, or outside of the years that records can have.
 
     An offset in the text takes precedence over the time zone. A local time that a clock change skips or repeats is
     resolved as Python does with `fold=0` (PEP 495).
     """
     try:
         time = datetime.fromisoformat(text)
-        return (time.replace(tzinfo=time_zone()) if time.tzinfo is None else time).astimezone(UTC)
+        in_utc = (time.replace(tzinfo=time_zone()) if time.tzinfo is None else time).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+    return in_utc if in_utc.year in YEARS else None

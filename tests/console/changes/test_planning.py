@@ -7,6 +7,7 @@ import pytest
 from flask import Flask
 
 from changegate.extensions import db
+from changegate.models import SysUser
 from changegate.models.base import utc_now
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record
@@ -128,3 +129,29 @@ def test_readers_cannot_check_a_time(desk: Desk, sign_in: SignIn) -> None:
     token = re.findall(r'name="csrf_token" value="([^"]+)"', rita.open("/").text)[0]
     for path in (f"{NEW}/plan", f"{desk.url}/plan"):
         assert rita.client.post(path, data={"csrf_token": token}).status_code == 403
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Niue"])
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"start_date": "9999-12-30 00:00:00", "end_date": "9999-12-31 23:59:59"},
+        {"start_date": "0001-01-01 00:00:00", "end_date": "0001-01-02 00:00:00"},
+        {"start_date": "9998-12-30 00:00:00", "end_date": "9998-12-31 00:00:00"},
+        {"slot": "0001-01-01T00:00:00+00:00/9999-12-31T23:59:59+00:00"},
+        {
+            "start_date": "9998-01-01 00:00:00",
+            "shown-start_date": "2030-01-01 00:00:00",
+            "end_date": "9990-01-01 00:00:00",
+            "shown-end_date": "9990-01-01 00:00:00",
+        },
+    ],
+)
+def test_times_at_the_ends_of_the_calendar_are_answered(
+    app: Flask, admin: Visitor, zone: str, sent: dict[str, str]
+) -> None:
+    with app.app_context():
+        db.session.get_one(SysUser, ROOT.sys_id).time_zone = zone
+        db.session.commit()
+    fields = {**forms_of(admin.open(NEW)).forms["record"], **sent}
+    assert admin.client.post(f"{NEW}/plan", data=fields).status_code == 200

@@ -1,6 +1,7 @@
 """The planned time of a form before it is saved: what speaks against it, and the next free times of the same length."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -70,7 +71,9 @@ def keep_duration(form: RecordForm, sent: Mapping[str, str]) -> None:
     start = parse_local(form.values.get(START, ""))
     is_moved = sent.get(START) != sent.get(SHOWN_START) and sent.get(END) == sent.get(SHOWN_END)
     if start and before[0] and before[1] and is_moved:
-        form.values[END] = _text(start + (before[1] - before[0]))
+        # An end beyond the calendar is left to the person.
+        with suppress(OverflowError):
+            form.values[END] = _text(start + (before[1] - before[0]))
 
 
 def check_plan(
