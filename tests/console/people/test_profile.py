@@ -2,7 +2,7 @@
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
 from changegate.extensions import db
@@ -44,10 +44,13 @@ def test_people_change_their_own_name_with_an_audit_trail(app: Flask, tom: Visit
     [
         ({"name": ""}, "Enter the name by which others find you."),
         ({"name": "system administrator"}, "Another user has this name."),
+        ({"name": "System  Administrator"}, "Another user has this name."),
+        ({"name": "System\u00a0Ａdministrator"}, "Another user has this name."),
+        ({"name": "System Admini\u200bstrator"}, "characters that are not seen"),
         ({"name": "x" * 152}, "151"),
         ({"first_name": "a\x00b"}, "first_name"),
     ],
-    ids=["empty", "taken", "long", "null"],
+    ids=["empty", "taken", "blanks", "full-width", "invisible", "long", "null"],
 )
 def test_a_bad_name_is_refused(app: Flask, tom: Visitor, fields: dict[str, str], problem: str) -> None:
     answer = save(tom, **fields)
@@ -87,6 +90,27 @@ def test_an_email_counts_when_the_person_has_confirmed_it(app: Flask, tom: Visit
     assert (user.email, user.email_verified) == (NEW, True)
     assert f"Your email is {NEW}." in tom.open("/preferences").text
     assert tom.open(link_in(text)).status_code == 410
+
+
+def test_a_user_cannot_fill_the_mailbox_of_another_person(app: Flask, tom: Visitor, read_mail: ReadMail) -> None:
+    assert change_email(tom).status_code == 302
+    refused = change_email(tom, "other@example.com")
+    assert (refused.status_code, "less than five minutes ago" in refused.text) == (400, True)
+    app.config["CLOCK"].advance(minutes=5)
+    assert change_email(tom).status_code == 302
+    assert [address for address, _ in read_mail()] == [NEW, NEW]
+
+
+def test_a_name_begins_no_text_of_its_own_in_a_mail(app: Flask, read_mail: ReadMail) -> None:
+    add_user(app, "eve")
+    with app.app_context():
+        db.session.execute(update(SysUser).filter_by(user_name="eve").values(name="Eve,\n\nvisit evil.example"))
+        db.session.commit()
+    eve = Visitor(app.test_client())
+    eve.sign_in("eve", PASSWORD)
+    change_email(eve)
+    [(_, text)] = read_mail()
+    assert text.startswith("Hello Eve,\N{REPLACEMENT CHARACTER}")
 
 
 def test_nobody_confirms_the_email_for_the_account_of_another_person(

@@ -16,6 +16,7 @@ from changegate.database import connection
 from changegate.errors import LinkEnded
 from changegate.extensions import db, limiter, now, settings
 from changegate.models import AccountLink, SysUser
+from changegate.printable import printable
 from changegate.services.jobs.cleanups import deletes
 from changegate.services.mail.outbox import queue_mail
 
@@ -65,7 +66,12 @@ def mail_link(user: SysUser, purpose: str, address: str) -> bool:
     url = create_link(user.sys_id, purpose, address)
     subject, sentence = MAILS[purpose]
     expires = f"{now() + LIFETIMES[purpose]:%Y-%m-%d %H:%M}"
-    facts = {"name": user.name, "sentence": sentence.format(user_name=user.user_name), "url": url, "expires": expires}
+    facts = {
+        "name": printable(user.name),
+        "sentence": sentence.format(user_name=user.user_name),
+        "url": url,
+        "expires": expires,
+    }
     return queue_mail(address=address, subject=subject, text=_MAIL.format(**facts), secret=True)
 
 

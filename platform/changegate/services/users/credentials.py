@@ -27,7 +27,8 @@ from changegate.services.users.account_links import (
 from changegate.services.users.accounts import caller_of, confirm_password, require_good_password
 
 SEND = "users.send_forgotten"
-# Callers who ask again and again cannot fill a mailbox, nor end the link that the user has just received.
+# Callers who ask again and again cannot fill a mailbox, nor end the link that the user has just received. Users cannot
+# fill the mailboxes of other people either.
 PAUSE = timedelta(minutes=5)
 MOST_ACCOUNTS = 5
 LONGEST_EMAIL = SysUser.__table__.c["email"].info["entry"].max_length
@@ -81,6 +82,9 @@ def request_email(user: SysUser, email: str, password: str, address: str) -> Non
     _require_unshared(user)
     if len(email) > LONGEST_EMAIL or not MAIL_ADDRESS.fullmatch(email):
         raise InputInvalid({"email": ["Enter an email address, such as maria@example.com."]})
+    latest = latest_link(user.sys_id, EMAIL)
+    if latest is not None and latest.created_at > now() - PAUSE:
+        raise InputInvalid({"email": ["A link was sent less than five minutes ago. Wait, then try again."]})
     mail_link(user, EMAIL, email)
 
 

@@ -1,6 +1,7 @@
 """The profile: what users change about themselves, by the rules and with the audit trail of their table."""
 
 from collections.abc import Mapping
+from unicodedata import normalize
 
 from sqlalchemy import func, select
 
@@ -20,13 +21,18 @@ def save_profile(caller: Caller, sent: Mapping[str, str], *, condition: VersionC
 
     Raises `InputInvalid`, `RequestUnreadable`, and `VersionOutdated`.
     """
-    name = sent["name"]
+    # Similar spellings of another name: full-width letters, several blanks, characters that are not seen.
+    name = " ".join(normalize("NFKC", sent["name"]).split())
     if not name:
         raise InputInvalid({"name": ["Enter the name by which others find you."]})
     # References and approvals show names, so nobody takes the name of another user.
     others = select(SysUser.sys_id).where(func.lower(SysUser.name) == func.lower(name), SysUser.sys_id != caller.sys_id)
     own = db.session.execute(select(SysUser.name).where(SysUser.sys_id == caller.sys_id)).scalar_one()
-    if name != own and db.session.execute(others.limit(1)).first():
+    if sent["name"] == own:
+        name = own
+    elif not name.isprintable():
+        raise InputInvalid({"name": ["The name has characters that are not seen. Enter it without them."]})
+    elif db.session.execute(others.limit(1)).first():
         raise InputInvalid({"name": ["Another user has this name."]})
-    fields = {field: sent[field] for field in FIELDS}
+    fields = {field: sent[field] for field in FIELDS} | {"name": name}
     update_record(get_table("sys_user"), as_process(caller), caller.sys_id, fields, condition=condition)
