@@ -130,6 +130,21 @@ def test_too_many_candidates_are_not_listed(monkeypatch: pytest.MonkeyPatch) -> 
     vars(find_text_index(Task.__table__)).pop("_found", None)
 
 
+def test_entries_of_earlier_texts_hide_no_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    sys_id = add("edit number 0")
+    for number in range(1, 6):
+        index_all()
+        connection().execute(
+            update(Task.__table__).where(Task.sys_id == sys_id).values(short_description=f"edit number {number}")
+        )
+        commit()
+    index_all()
+    monkeypatch.setattr(text_index_module, "MOST_CANDIDATES", 3)
+    vars(find_text_index(Task.__table__)).pop("_found", None)
+    assert find("short_descriptionLIKEedit number") == ["edit number 5"]
+    vars(find_text_index(Task.__table__)).pop("_found", None)
+
+
 def test_the_index_covers_every_text_of_a_task() -> None:
     index = find_text_index(Task.__table__)
     of_tasks = [table for table in TABLES.values() if table.source is Task.__table__]

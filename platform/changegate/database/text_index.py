@@ -143,18 +143,22 @@ class TextIndex:
 
     @cached_property
     def _counted(self) -> Prepared:
-        return Prepared(select(func.count()).select_from(self._matching(MOST_COUNTED).subquery()))
+        matching = select(self._index.c.rowid).where(self._matches())
+        limited = matching.limit(literal_column(str(MOST_COUNTED), Integer)).subquery()
+        return Prepared(select(func.count()).select_from(limited))
 
     @cached_property
     def _found(self) -> Prepared:
-        numbers = self._matching(MOST_CANDIDATES)
-        found = select(self._documents.c.sys_id).where(self._documents.c.document.in_(numbers))
+        # Limited after the join: entries of earlier texts of a record match too, and must not take the place of others.
+        is_current = self._documents.c.document == self._index.c.rowid
+        live = select(self._documents.c.sys_id).join_from(self._index, self._documents, is_current)
+        found = live.where(self._matches()).limit(literal_column(str(MOST_CANDIDATES), Integer)).subquery()
         pending = select(self._pending.c.sys_id).limit(MOST_CANDIDATES).subquery()
-        return Prepared(select(union_all(found, select(pending.c.sys_id)).subquery()))
+        return Prepared(select(union_all(select(found.c.sys_id), select(pending.c.sys_id)).subquery()))
 
-    def _matching(self, limit: int) -> Select[Any]:
-        matches = literal_column(self._index.name).op("MATCH")(parameter("fragment", String))
-        return select(self._index.c.rowid).where(matches).limit(literal_column(str(limit), Integer))
+    def _matches(self) -> ColumnElement[bool]:
+        matches: ColumnElement[bool] = literal_column(self._index.name).op("MATCH")(parameter("fragment", String))
+        return matches
 
     def _referring(self, references: Mapping[str, Sequence[str]]) -> Select[Any]:
         columns = self._table.c

@@ -45,7 +45,7 @@ def test_people_change_their_own_name_with_an_audit_trail(app: Flask, tom: Visit
         ({"name": ""}, "Enter the name by which others find you."),
         ({"name": "system administrator"}, "Another user has this name."),
         ({"name": "System  Administrator"}, "Another user has this name."),
-        ({"name": "System\u00a0Ａdministrator"}, "Another user has this name."),
+        ({"name": "System\u00a0\uff21dministrator"}, "Another user has this name."),
         ({"name": "System Admini\u200bstrator"}, "characters that are not seen"),
         ({"name": "x" * 152}, "151"),
         ({"first_name": "a\x00b"}, "first_name"),
