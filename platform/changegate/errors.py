@@ -23,6 +23,11 @@ class ChangegateError(Exception):
         self.message = message
         self.detail = detail
 
+    @property
+    def sentence(self) -> str:
+        """Return what pages show."""
+        return self.detail or self.message
+
 
 class InputInvalid(ChangegateError):
     """A form, a command, or an admin call has invalid fields."""
@@ -68,6 +73,22 @@ class AccessRefused(ChangegateError):
 
     status = 403
     reason = "access_refused"
+
+
+class OperationRefused(AccessRefused):
+    """A table refuses an operation to the caller, whose roles do not allow it.
+
+    API clients get the text of ServiceNow, which real clients compare, with its `verb`; pages show the sentence.
+    """
+
+    def __init__(self, verb: str, sentence: str) -> None:
+        super().__init__("Operation Failed", f"ACL Exception {verb} Failed due to security constraints")
+        self._sentence = sentence
+
+    @property
+    def sentence(self) -> str:
+        """Return which callers may do it."""
+        return self._sentence
 
 
 class ScopeMissing(AccessRefused):

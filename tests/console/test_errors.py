@@ -11,6 +11,7 @@ from sqlalchemy.exc import OperationalError
 from changegate.console.errors import PAGES, PASSING
 from changegate.errors import ChangegateError
 from changegate.extensions import db
+from tests.console.conftest import SignIn
 from tests.console.visitor import Visitor
 
 
@@ -91,3 +92,21 @@ def test_a_page_says_what_went_wrong_and_what_to_do(app: Flask, admin: Visitor, 
     assert advice in answer.text
     assert ("The printer is on fire." in answer.text) is (status != 404)
     assert ('href="/?a=b">Try again</a>' in answer.text) is (status in PASSING)
+
+
+@pytest.mark.parametrize(
+    ("path", "sentence"),
+    [
+        ("/records/sys_email", "Only the role admin may read records of the table Email."),
+        (
+            "/change-requests/new",
+            "Only the roles admin, change_manager, itil and sn_change_write may create records of the table "
+            "Change Request.",
+        ),
+        ("/records/chg_history/new", "No user may create records of the table Change History."),
+    ],
+)
+def test_a_refused_page_names_the_roles_that_open_it(sign_in: SignIn, path: str, sentence: str) -> None:
+    answer = sign_in("nora").open(path)
+    assert answer.status_code == 403
+    assert f"<p>{sentence}</p>" in answer.text

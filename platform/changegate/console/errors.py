@@ -36,7 +36,7 @@ def render_error(error: ChangegateError, *, not_found: str = NOT_FOUND) -> Respo
     facts = {
         "status": error.status,
         "title": title,
-        "sentence": not_found if error.status == 404 else error.detail or error.message,
+        "sentence": not_found if error.status == 404 else error.sentence,
         "advice": advice,
         "again": local_path(sent.full_path.rstrip("?")) if sent.method == "GET" and error.status in PASSING else None,
     }

@@ -80,6 +80,13 @@ def test_every_role_has_its_words_on_the_page(sign_in: SignIn) -> None:
     assert FURTHER.keys() <= ROLES.keys()
 
 
+def test_the_page_of_roles_links_only_lists_that_the_user_may_open(sign_in: SignIn, admin: Visitor) -> None:
+    nora = sign_in("nora")
+    paths = set(re.findall(r'<dd><a href="([^"]+)"|, <a href="([^"]+)"', nora.open("/roles").text))
+    assert {nora.open(first or later).status_code for first, later in paths} == {200}
+    assert 'href="/inbound-integrations"' in admin.open("/roles").text.partition('class="page-head"')[2]
+
+
 def test_a_role_that_nothing_names_permits_nothing(admin: Visitor) -> None:
     admin.send(admin.open("/records/sys_user_role/new"), "record", {"name": "gardener"})
     assert "Permits nothing by itself." in words(admin.open("/roles").text)

@@ -104,7 +104,7 @@ def end_view(sys_id: str) -> ResponseReturnValue:
         else attempt(lambda: update_record(_table(), caller(), sys_id, sent, condition=was_seen))
     )
     if isinstance(refusal, ChangegateError):
-        flash(refusal.detail or refusal.message, "danger")
+        flash(refusal.sentence, "danger")
     else:
         flash("The delegation has ended.")
     return redirect(url_for("delegations.list_view"))

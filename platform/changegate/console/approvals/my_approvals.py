@@ -58,7 +58,7 @@ def _answer(sys_id: str, version: str, state: str, comments: str, numbers: Mappi
         return result(GONE)
     if refusal is None:
         return result("")
-    return result(CHANGED if isinstance(refusal, VersionOutdated) else refusal.detail or refusal.message)
+    return result(CHANGED if isinstance(refusal, VersionOutdated) else refusal.sentence)
 
 
 def _waiting() -> list[ApprovalBlock]:

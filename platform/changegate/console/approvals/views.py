@@ -34,7 +34,7 @@ def answer_view(sys_id: str) -> ResponseReturnValue:
     refusal = answer_approval(sys_id, state, sent.get("comments", ""), caller(), condition=was_seen)
     if refusal is not None:
         is_outdated = isinstance(refusal, VersionOutdated)
-        page = _page(sys_id, OUTDATED if is_outdated else refusal.detail or refusal.message, sent.get(SHOWN, ""))
+        page = _page(sys_id, OUTDATED if is_outdated else refusal.sentence, sent.get(SHOWN, ""))
         return page, 409 if is_outdated else refusal.status
     block = get_block(sys_id, caller())
     flash(f"{block.number} is {state} by you.")

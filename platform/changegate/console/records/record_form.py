@@ -82,7 +82,7 @@ class RecordForm:
         if isinstance(problem, InputInvalid):
             self.errors |= problem.fields
             return
-        message = problem.detail or problem.message
+        message = problem.sentence
         if (about := _OF_FIELD.fullmatch(message)) and about["name"] in self.labels:
             self.errors[about["name"]] = [about["problem"][:1].upper() + about["problem"][1:] + "."]
         elif missing := _MANDATORY.fullmatch(message):

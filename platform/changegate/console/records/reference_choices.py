@@ -47,7 +47,7 @@ def explain_refusal(problem: ChangegateError, table: Table, caller: Caller, sent
         target = get_table(str(table.entries[name].reference))
         similar = [each[target.login_field or target.display_field] for each in find_candidates(target, caller, item)]
         sentences.append(_sentence(target, item, ()) + (f" Similar names: {', '.join(similar)}." if similar else ""))
-    return " ".join(sentences) or problem.detail or problem.message
+    return " ".join(sentences) or problem.sentence
 
 
 def _unclear_items(problem: ChangegateError, table: Table, caller: Caller, sent: Mapping[str, str]) -> dict[str, str]:

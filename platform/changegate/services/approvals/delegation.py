@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import or_, select
 
 from changegate.database.prepared import Prepared, parameter
-from changegate.errors import AccessRefused, InputInvalid
+from changegate.errors import AccessRefused, InputInvalid, OperationRefused
 from changegate.extensions import now
 from changegate.models import SysapprovalApprover, SysUserDelegate
 from changegate.models.base import UTCDateTime
@@ -22,7 +22,7 @@ from changegate.services.users.roles import ADMIN
 APPROVER, DELEGATE, ADMINISTRATOR = "approver", "delegate", "administrator"
 # The length of a delegation of one approval, if no end is entered and its answer does not expire.
 HAND_OVER = timedelta(days=30)
-NOT_YOURS = "ACL Exception Update Failed due to security constraints"
+NOT_YOURS = "Only the approver, their delegates, and administrators may answer this approval."
 _ACTIVE = (
     SysUserDelegate.approvals,
     SysUserDelegate.starts <= parameter("at", UTCDateTime()),
@@ -61,7 +61,7 @@ def capacity_of(approver: str, caller: Caller, initiators: Initiators, approval:
         return DELEGATE
     if ADMIN in caller.roles and caller.grant is None:
         return ADMINISTRATOR
-    raise AccessRefused("Operation Failed", NOT_YOURS)
+    raise OperationRefused("Update", NOT_YOURS)
 
 
 def is_delegate(caller: Caller, approver: str, initiators: Initiators, approval: str | None = None) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import select
 
 from changegate.database.prepared import Prepared, parameter
-from changegate.errors import AccessRefused, OperationFailed, RecordNotFound
+from changegate.errors import OperationFailed, OperationRefused, RecordNotFound
 from changegate.models import Task
 from changegate.services.access.caller import Caller
 from changegate.services.approvals.answers import (
@@ -23,7 +23,7 @@ from changegate.services.process.moves import apply_outcome
 from changegate.services.tables.registry import NoRules, Values
 
 ANSWER = frozenset({"state", "comments"})
-REFUSED = "ACL Exception {} Failed due to security constraints"
+FOR_THE_APPROVER = "Only the approver and administrators may answer this approval."
 KEPT = "An approval that a policy requested is evidence and cannot be deleted"
 _CLASS = Prepared(select(Task.sys_class_name).where(Task.sys_id == parameter("task")))
 
@@ -38,7 +38,7 @@ class ApprovalRules(NoRules):
         """Fill in both pairs of fields that name the approved record; refuse an answer of another user."""
         if values["state"] in ANSWERED:
             if "admin" not in caller.roles and values.get("approver") != caller.sys_id:
-                raise AccessRefused("Operation Failed", REFUSED.format("Insert"))
+                raise OperationRefused("Insert", FOR_THE_APPROVER)
             require_answer_by_person(caller, values.get("approver"))
         if task := values.get("sysapproval"):
             row = _CLASS.first({"task": task})
@@ -58,7 +58,7 @@ class ApprovalRules(NoRules):
             return
         if "admin" not in caller.roles:
             if record["approver"] != caller.sys_id:
-                raise AccessRefused("Operation Failed", REFUSED.format("Update"))
+                raise OperationRefused("Update", FOR_THE_APPROVER)
             for name in set(changes) - ANSWER:
                 del changes[name]
         if changes.get("state") in ANSWERED:

@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from changegate.database import require_time
 from changegate.database.prepared import Prepared, parameter
-from changegate.errors import AccessRefused, RecordNotFound
+from changegate.errors import AccessRefused, OperationRefused, RecordNotFound
 from changegate.services.access.caller import Caller
 from changegate.services.access.permissions import Permissions
 from changegate.services.tables.display.display_values import WireRecord
@@ -23,7 +23,7 @@ from changegate.services.tables.display.selections import Selection, select_fiel
 from changegate.services.tables.display.shapes import Shape
 from changegate.services.tables.queries.encoded_query import EncodedQuery
 from changegate.services.tables.reading.matching import Matching, PageRows
-from changegate.services.tables.registry import Table
+from changegate.services.tables.registry import NOBODY, Roles, Table
 from changegate.services.tables.values import is_storable
 from changegate.services.tables.visibility import Restriction, visibility, visible_rows
 
@@ -165,12 +165,20 @@ def render_written(table: Table, caller: Caller, record: Mapping[str, Any], shap
 def require_operation(table: Table, permissions: Permissions, operation: str) -> None:
     """Refuse a caller whose roles do not allow an operation on the table, and tokens that would write a closed one."""
     if not table.access.admits(operation, permissions):
-        verb = OPERATION_NAMES[operation]
-        raise AccessRefused("Operation Failed", f"ACL Exception {verb} Failed due to security constraints")
+        raise OperationRefused(OPERATION_NAMES[operation], _who_may(table, operation))
     if table.is_closed_to_tokens and operation != "read" and permissions.grant is not None:
         raise AccessRefused(
             "Operation Failed", f"Access tokens cannot write the table {table.name}; use a user's name and password"
         )
+
+
+def _who_may(table: Table, operation: str) -> str:
+    roles: Roles = getattr(table.access, operation)
+    if roles is NOBODY:
+        return f"No user may {operation} records of the table {table.label}."
+    *others, last = sorted(roles | {"admin"})
+    names = f"roles {', '.join(others)} and {last}" if others else f"role {last}"
+    return f"Only the {names} may {operation} records of the table {table.label}."
 
 
 # Compiling a hundred columns costs more than running the statement.
