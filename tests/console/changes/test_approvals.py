@@ -36,6 +36,23 @@ def asked(desk: Desk, sign_in: SignIn) -> Iterator[Visitor]:
     return noah
 
 
+def test_related_lists_link_people_and_cis_and_leave_out_empty_columns(desk: Desk, asked: Visitor) -> None:
+    with desk.app.app_context():
+        mia = user_of("mia")
+        item = str(create_record(get_table("cmdb_ci"), ROOT, {"name": "core-switch-01"})["sys_id"])
+        row = str(create_record(get_table("task_ci"), ROOT, {"task": desk.change, "ci_item": item})["sys_id"])
+        db.session.commit()
+    text = desk.tom.open(f"{desk.url}?tab=items").text
+    assert f'<a href="/records/cmdb_ci/{item}">core-switch-01</a>' in text
+    assert f'<a href="/records/task_ci/{row}" aria-label="Open Affected CIs: core-switch-01">Open</a>' in text
+    text = desk.tom.open(f"{desk.url}?tab=approvals").text
+    related = text[text.index('id="related-sysapproval_approver"') :]
+    assert f'<a href="/records/sys_user/{mia}">' in related
+    assert f'<a href="{approval_of(desk, "mia")}" aria-label="Open Approvals: ' in related
+    assert '<span class="pill pill-warn">Requested</span>' in related
+    assert "Answered" not in related
+
+
 def user_of(name: str) -> str:
     return str(db.session.execute(select(SysUser.sys_id).filter_by(user_name=name)).scalar_one())
 

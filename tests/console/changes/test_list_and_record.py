@@ -8,6 +8,7 @@ import pytest
 from flask import Flask
 
 from changegate.extensions import db
+from changegate.models import OAuthEntity, SysUser
 from changegate.models.packed import PackedJSON
 from changegate.services.access.caller import TokenOrigin
 from changegate.services.access.permissions import Permissions, TokenGrant
@@ -171,6 +172,19 @@ def test_shows_no_links_to_records_without_read_access(
     row = tom.open("/change-requests?fields=number,oauth_entity").text
     assert integration.entity.sys_id not in row
     assert "Not available" in row
+
+
+def test_an_owner_gets_links_to_their_integration_and_its_event(
+    app: Flask, sign_in: SignIn, from_pipeline: str, integration: Registered
+) -> None:
+    tom = sign_in("tom", "itil")
+    with app.app_context():
+        owner = db.session.query(SysUser).filter_by(user_name="tom").one().sys_id
+        db.session.query(OAuthEntity).update({"owner": owner})
+        db.session.commit()
+    text = tom.open(f"/change-requests/{from_pipeline}").text
+    assert f'<a href="/inbound-integrations/{integration.entity.client_id}">Build pipeline</a>' in text
+    assert f'<a href="/inbound-integrations/events/{"e" * 32}">' in text
 
 
 def test_an_unknown_record_is_a_404(admin: Visitor) -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from changegate.console.records.cells import Cell, cells_of
+from changegate.console.records.pages import record_url
 from changegate.services.access.caller import Caller
 from changegate.services.tables.display.display_values import WireRecord
 from changegate.services.tables.display.shapes import DisplayValue, Shape
@@ -42,12 +44,16 @@ RELATED: Mapping[str, Mapping[str, tuple[str, tuple[str, ...], str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class RelatedList:
-    """The rows of a table that belong to a change, with the names and labels of the columns."""
+    """The rows of a table that belong to a change: the labels of its columns, and the path and the cells of each row.
+
+    `opens_rows` is whether the row needs a link of its own, since its first cell links to another record.
+    """
 
     table: str
     label: str
-    columns: list[tuple[str, str]]
-    rows: list[WireRecord]
+    columns: list[str]
+    rows: list[tuple[str | None, list[Cell]]]
+    opens_rows: bool
 
 
 def related_lists_of(tab: str, sys_id: str, caller: Caller) -> list[RelatedList]:
@@ -56,9 +62,12 @@ def related_lists_of(tab: str, sys_id: str, caller: Caller) -> list[RelatedList]
     for name, (label, fields, query) in RELATED.get(tab, {}).items():
         table = find_table(name)
         if table is not None and table.access.admits("read", caller.permissions):
-            columns = [(field, table.entries[field].label) for field in fields if field in table.columns]
-            rows = _rows(name, query.format(sys_id), [field for field, _ in columns], caller)
-            lists.append(RelatedList(name, label, columns, rows))
+            first, *others = [field for field in fields if field in table.columns]
+            records = _rows(name, query.format(sys_id), [first, *others], caller)
+            shown = [first, *(field for field in others if any(record[field]["value"] for record in records))]
+            rows = [(record_url(name, record["sys_id"]["value"]), cells_of(table, shown, record)) for record in records]
+            labels = [table.entries[field].label for field in shown]
+            lists.append(RelatedList(name, label, labels, rows, table.entries[first].kind == "reference"))
     return lists
 
 

@@ -304,6 +304,9 @@ def _record_page(sys_id: str, *, refusal: str = "", tab: str = "") -> str:
     shown = shown if shown in TABS else "details"
     fields = {field.name: field for field in fields_of(table, who, is_new=False)}
     journals = {name: table.journal_fields[name] for name in table.journals_for(who.permissions)}
+    provenance = [
+        name for name in PROVENANCE if record[name]["value"] and not is_nameless(table.entries[name], record[name])
+    ]
     return render_template(
         "console/changes/record.html",
         record=record,
@@ -313,13 +316,12 @@ def _record_page(sys_id: str, *, refusal: str = "", tab: str = "") -> str:
         tabs=TABS,
         tab=shown,
         sections=_filled_sections(record),
-        provenance=[
-            name for name in PROVENANCE if record[name]["value"] and not is_nameless(table.entries[name], record[name])
-        ],
+        provenance=provenance,
         entries=table.entries,
         may_update=table.access.admits("update", who.permissions),
         may_create=table.access.admits("create", who.permissions),
-        manages_integrations=who.permissions.has_role(INTEGRATION_ADMINISTRATORS),
+        # Owners have no role, and read the names of their own integrations only.
+        opens_integration="oauth_entity" in provenance or who.permissions.has_role(INTEGRATION_ADMINISTRATORS),
         related=related_lists_of(shown, sys_id, who),
         blocks=blocks_of_change(change, who) if change["approval"] == REQUESTED else (),
         files=files_of(sys_id, who) if shown == "files" else (),

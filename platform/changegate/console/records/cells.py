@@ -12,9 +12,11 @@ from changegate.services.tables.registry import Table
 
 LONGEST_CELL = 160
 NAMELESS = "Not available"
+_ANSWERS = {"approved": "pill-good", "rejected": "pill-bad", "requested": "pill-warn"}
 # Fields that are shown as pills, with the style of each value.
 PILLS: Mapping[str, Mapping[str, str]] = {
-    "outcome": {"accepted": "pill-good", "refused": "pill-bad", "would_refuse": "pill-warn"},
+    "outcome": {"accepted": "pill-good", "refused": "pill-bad", "would_refuse": "pill-warn", **_ANSWERS},
+    "state": _ANSWERS,
     "severity": {"1": "pill-bad", "2": "pill-warn", "3": "pill-off"},
 }
 
