@@ -9,6 +9,9 @@ from sqlalchemy.orm import Mapped
 from changegate.database import Base
 from changegate.models.base import Record, boolean, index_of_filled_text, instant, integer, reference, string, text
 
+# The issuer of identities whose subject is a former email of the user.
+FORMER_EMAIL = "mailto"
+
 
 class SysUser(Record, Base):
     """A person or a machine account; access tokens act as a user."""

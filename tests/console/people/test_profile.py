@@ -6,7 +6,8 @@ from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
 from changegate.extensions import db
-from changegate.models import SysAudit, SysUser
+from changegate.models import SysAudit, SysUser, SysUserIdentity
+from changegate.models.sys_user import FORMER_EMAIL
 from tests.console.conftest import PASSWORD
 from tests.console.people.conftest import ReadMail, add_user, link_in, sys_id_of, user_of
 from tests.console.visitor import Visitor, forms_of
@@ -90,6 +91,17 @@ def test_an_email_counts_when_the_person_has_confirmed_it(app: Flask, tom: Visit
     assert (user.email, user.email_verified) == (NEW, True)
     assert f"Your email is {NEW}." in tom.open("/preferences").text
     assert tom.open(link_in(text)).status_code == 410
+
+
+def test_a_replaced_email_still_shows_who_its_user_is(app: Flask, tom: Visitor, read_mail: ReadMail) -> None:
+    """Otherwise, Tom could approve what a pipeline has opened in the name of his former email."""
+    change_email(tom)
+    [(_, text)] = read_mail()
+    tom.send(tom.open(link_in(text)), "link")
+    with app.app_context():
+        rows = db.session.execute(select(SysUserIdentity).filter_by(user=sys_id_of(app, "tom"))).scalars()
+        assert [(row.issuer, row.subject) for row in rows] == [(FORMER_EMAIL, "tom@example.com")]
+    assert tom.client.get("/preferences").status_code == 200
 
 
 def test_a_user_cannot_fill_the_mailbox_of_another_person(app: Flask, tom: Visitor, read_mail: ReadMail) -> None:

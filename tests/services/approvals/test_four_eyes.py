@@ -9,6 +9,7 @@ from flask import Flask
 from changegate.extensions import db
 from changegate.models import OAuthEntity, SysUser
 from changegate.models.base import new_sys_id
+from changegate.models.sys_user import FORMER_EMAIL
 from changegate.services.approvals.four_eyes import initiators_of
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record, write_changes
@@ -126,6 +127,13 @@ def test_the_person_whose_verified_email_the_token_had_cannot_approve(
 
     assert initiators.why_not(ann) == "Ann.Lee is the person behind the token that opened this change"
     assert initiators.unmapped_actor is None
+
+
+def test_the_person_who_had_the_email_of_the_token_before_cannot_approve(people: dict[str, str]) -> None:
+    ann = add_account("ann.lee", (FORMER_EMAIL, "Ann@example.com"), email="new@example.com", email_verified=True)
+    initiators = initiators_of(by_token(people["pipeline"], oauth_subject="1", source_email="ann@example.com"))
+
+    assert initiators.why_not(ann) == "Ann.Lee is the person behind the token that opened this change"
 
 
 def test_a_second_account_of_the_person_behind_the_token_cannot_approve(people: dict[str, str]) -> None:

@@ -7,6 +7,7 @@ from flask import Flask
 
 from changegate.extensions import db
 from changegate.models import SysUserHasRole, SysUserRole
+from changegate.models.sys_user import FORMER_EMAIL
 from changegate.services.approvals.people import list_faults, person_keys
 from tests.support.people import ROOT, add_account
 
@@ -41,6 +42,12 @@ def test_accounts_with_nothing_in_common_belong_to_two_people() -> None:
 )
 def test_a_shared_trait_makes_one_person(one: dict[str, object], other: dict[str, object]) -> None:
     assert is_one_person(add_account("ann", **one), add_account("ann.admin", **other))
+
+
+@pytest.mark.parametrize("former", ["ann@example.com", "ANN@example.com"])
+def test_a_former_email_makes_one_person(former: str) -> None:
+    ann = add_account("ann", (FORMER_EMAIL, former), email="new@example.com", email_verified=True)
+    assert is_one_person(ann, add_account("ann.admin", email="ann@example.com"))
 
 
 @pytest.mark.parametrize(

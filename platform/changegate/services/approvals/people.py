@@ -2,14 +2,15 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, String, func, select
+from sqlalchemy import ColumnElement, String, func, literal, select, union_all
 
 from changegate.database.prepared import Prepared, parameter
 from changegate.models import SysUser, SysUserIdentity
+from changegate.models.sys_user import FORMER_EMAIL
 from changegate.services.access.permissions import Permissions, expand_roles
 from changegate.services.users.roles import roles_of_user
 
@@ -43,9 +44,12 @@ class UserAccount:
 
     @property
     def traits(self) -> list[Trait]:
-        """The traits as they are stored. The email is one of them even if it is not verified."""
+        """The traits as they are stored. They include an email that is not verified, and former emails."""
         values = ((EMPLOYEE_NUMBER, self.employee_number), (VERIFIED_EMAIL, self.email))
-        identities = (Trait(IDENTITY, subject, issuer) for issuer, subject in self.identities)
+        identities = (
+            Trait(VERIFIED_EMAIL, subject) if issuer == FORMER_EMAIL else Trait(IDENTITY, subject, issuer)
+            for issuer, subject in self.identities
+        )
         return [*(Trait(kind, value) for kind, value in values if value), *identities]
 
     def has(self, trait: Trait) -> bool:
@@ -172,20 +176,33 @@ def _accounts_where(condition: ColumnElement[bool]) -> Prepared:
     return Prepared(select(*COLUMNS).select_from(WITH_IDENTITIES).where(condition).order_by(SysUser.sys_id))
 
 
+_WITH_EMAIL = SysUser.__table__.alias("with_email")
 _VALUE, _ISSUER = parameter("value", String), parameter("issuer", String)
 _BY_ID = _accounts_where(SysUser.sys_id == _VALUE)
+
+
+def _has_email(is_named: Callable[[Any], ColumnElement[bool]]) -> ColumnElement[bool]:
+    """Return the clause for users with an email, or who had it and replaced it themselves."""
+    former = select(SysUserIdentity.user).where(
+        SysUserIdentity.issuer == literal(FORMER_EMAIL, String), is_named(func.lower(SysUserIdentity.subject))
+    )
+    # Not OR, for which neither database would use both indexes.
+    either = union_all(select(_WITH_EMAIL.c["sys_id"]).where(is_named(func.lower(_WITH_EMAIL.c["email"]))), former)
+    return SysUser.sys_id.in_(select(either.subquery().c[0]))
+
+
 # The database converts both sides to lower case, because databases differ; SQLite converts only ASCII.
 _FOLDED = func.lower(_VALUE)
 _BY_TRAIT = {
     EMPLOYEE_NUMBER: _accounts_where(func.lower(SysUser.employee_number) == _FOLDED),
-    VERIFIED_EMAIL: _accounts_where(func.lower(SysUser.email) == _FOLDED),
+    VERIFIED_EMAIL: _accounts_where(_has_email(lambda email: email == _FOLDED)),
     IDENTITY: _accounts_where(has_identity(_ISSUER, _VALUE)),
 }
 # Values with any letter where the value has one outside ASCII; the traits are compared afterwards. No index helps.
 _OUTSIDE_ASCII = re.compile(r"[^\x00-\x7f]|[%_\\]")
 _BY_PATTERN = {
     EMPLOYEE_NUMBER: _accounts_where(func.lower(SysUser.employee_number).like(_FOLDED)),
-    VERIFIED_EMAIL: _accounts_where(func.lower(SysUser.email).like(_FOLDED)),
+    VERIFIED_EMAIL: _accounts_where(_has_email(lambda email: email.like(_FOLDED))),
     IDENTITY: _accounts_where(_has_identity(_ISSUER, func.lower(SysUserIdentity.subject).like(_FOLDED))),
 }
 _STATE = Prepared(

@@ -10,12 +10,13 @@ from changegate.config import MAIL_ADDRESS
 from changegate.errors import InputInvalid, LinkEnded
 from changegate.extensions import db, limiter, now
 from changegate.models import SysUser, SysUserIdentity
-from changegate.services.access.caller import as_process
+from changegate.models.sys_user import FORMER_EMAIL
+from changegate.services.access.caller import SYSTEM_CALLER, as_process
 from changegate.services.jobs.handlers import handles
 from changegate.services.jobs.queue import enqueue
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.values import is_storable
-from changegate.services.tables.writing.records import update_record
+from changegate.services.tables.writing.records import create_record, update_record
 from changegate.services.users.account_links import (
     EMAIL,
     FORGOTTEN,
@@ -70,7 +71,10 @@ def send_forgotten(payload: Mapping[str, Any]) -> None:
 
 
 def _has_identity(user_id: str) -> bool:
-    return db.session.execute(select(SysUserIdentity.sys_id).filter_by(user=user_id).limit(1)).first() is not None
+    at_provider = select(SysUserIdentity.sys_id).where(
+        SysUserIdentity.user == user_id, SysUserIdentity.issuer != FORMER_EMAIL
+    )
+    return db.session.execute(at_provider.limit(1)).first() is not None
 
 
 def request_email(user: SysUser, email: str, password: str, address: str) -> None:
@@ -131,8 +135,21 @@ def confirm_email(token: str, user_id: str, address: str) -> str:
         raise LinkEnded
     _require_unshared(user)
     take_link(link)
+    if user.email and user.email != link.email:
+        _keep_former_email(user, user.email)
     _write(user, email=link.email, email_verified="true")
     return link.email
+
+
+def _keep_former_email(user: SysUser, email: str) -> None:
+    """Keep the email that a user replaces as an identity, which only administrators remove.
+
+    Otherwise, users could approve what their pipelines have opened in the name of the email, or what they have
+    requested with another account that has it.
+    """
+    fields = {"user": user.sys_id, "issuer": FORMER_EMAIL, "subject": email}
+    if not db.session.execute(select(SysUserIdentity.sys_id).filter_by(**fields)).first():
+        create_record(get_table("sys_user_identity"), as_process(SYSTEM_CALLER), fields)
 
 
 def _write(user: SysUser, **fields: str) -> None:
