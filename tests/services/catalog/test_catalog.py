@@ -15,9 +15,11 @@ from changegate.models.base import new_sys_id, utc_now
 from changegate.services.access.caller import Caller
 from changegate.services.access.permissions import Permissions
 from changegate.services.catalog import TABLES
+from changegate.services.tables.display.shapes import Shape
 from changegate.services.tables.queries.encoded_query import parse_encoded_query
-from changegate.services.tables.reading.records import count_records
-from changegate.services.tables.registry import ANYONE, NOBODY, find_table, get_table, lineage_of
+from changegate.services.tables.reading.aggregates import Aggregation, aggregate_records
+from changegate.services.tables.reading.records import count_records, read_page
+from changegate.services.tables.registry import ANYONE, NOBODY, View, find_table, get_table, lineage_of
 from changegate.services.tables.writing.records import create_record, delete_record, update_record
 from changegate.services.users.accounts import create_user
 
@@ -234,3 +236,13 @@ def test_a_manager_leads_the_user_who_is_gone() -> None:
     ann = create(ROOT, "sys_user", user_name="ann", manager="tom")
     delete_record(get_table("sys_user"), ROOT, tom.sys_id)
     assert db.session.execute(select(SysUser.manager).where(SysUser.sys_id == ann)).scalar_one() is None
+
+
+@pytest.mark.parametrize("name", sorted(name for name, table in TABLES.items() if isinstance(table, View)))
+def test_a_view_is_filtered_sorted_and_grouped_by_each_of_its_columns(name: str) -> None:
+    table, shape = get_table(name), Shape("", fields=("sys_id",))
+    for column in table.columns:
+        for text in (f"{column}ISEMPTY", f"{column}ISNOTEMPTY", f"{column}!=1", f"ORDERBY{column}"):
+            page = read_page(table, ROOT, parse_encoded_query(text), shape, limit=1, offset=0)
+            assert page.total == 0, text
+        assert aggregate_records(table, ROOT, ALL, Aggregation(counts=True, group_by=(column,))) == []

@@ -90,7 +90,7 @@ def find_sort_key(walks: Walks, orders: Iterable[Order]) -> tuple[RecordField, b
     Returns None if several fields decide, or one that may be empty.
     """
     [(field, is_descending), *others] = _sort_fields(walks, orders)
-    is_key = not others and not field.is_walked and not field.table.source.c[field.path].nullable
+    is_key = not others and not _can_be_null(field)
     return (field, is_descending) if is_key else None
 
 
@@ -114,10 +114,14 @@ def _shown(walks: Walks, field: RecordField) -> RecordField:
 def _sorted(field: RecordField, is_descending: bool) -> UnaryExpression[Any]:
     """Sort NULL as the smallest value: the defaults of the databases differ."""
     order = field.column.desc() if is_descending else field.column.asc()
-    # The computed columns of a view do not say whether they can be NULL.
-    if not field.is_walked and not getattr(field.table.source.c[field.path], "nullable", True):
+    if not _can_be_null(field):
         return order
     return order.nulls_last() if is_descending else order.nulls_first()
+
+
+def _can_be_null(field: RecordField) -> bool:
+    # The computed columns of a view do not say whether they can be NULL.
+    return field.is_walked or bool(getattr(field.table.source.c[field.path], "nullable", True))
 
 
 def _query_clause(inquiry: Inquiry, query: EncodedQuery) -> Clause | None:

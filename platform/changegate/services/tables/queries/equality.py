@@ -53,7 +53,7 @@ def _has_no_value(column: ColumnElement[Any]) -> ColumnElement[bool]:
 def can_be_blank(column: ColumnElement[Any]) -> bool:
     """Return whether a stored value can be an empty string, which counts as none."""
     # No record has an empty sys_id, and no choice is empty. Without the comparison, the index of the column is used.
-    entry = column.info.get("entry")
+    entry = getattr(column, "info", {}).get("entry")  # Computed columns of a view have none.
     is_choice = entry is not None and entry.kind == "choice"
     return isinstance(column.type, String) and not column.foreign_keys and not is_choice
 
