@@ -35,6 +35,8 @@ def tom(app: Flask, sign_in: SignIn, make_change: MakeChange) -> Visitor:
     approved = make_change(short_description="to approve")
     with app.app_context():
         row = {"source_table": "change_request", "document_id": approved, "sysapproval": approved}
+        db.session.add(SysapprovalApprover(approver=tom, state="requested", asked_by_policy=True, **row))
+        # Informational: no policy waits for it.
         db.session.add(SysapprovalApprover(approver=tom, state="requested", **row))
         db.session.commit()
     return visitor
@@ -67,6 +69,7 @@ def test_each_part_has_what_concerns_the_user(tom: Visitor) -> None:
     assert shown["Requested by me"] == ["requested"]
     assert shown["Watched"] == ["watched"]
     assert [row[:3] for row in found["Waiting for my approval"]] == ["CHG"]
+    assert 'aria-label="1 waiting"' in tom.open("/").text
 
 
 def test_each_part_leads_to_its_list(tom: Visitor) -> None:

@@ -36,7 +36,7 @@ SECTIONS = (
     Section(
         "Waiting for my approval",
         "sysapproval_approver",
-        f"state=requested^approverDYNAMIC{ME}^ORDERBYsys_created_on",
+        f"state=requested^asked_by_policy=true^approverDYNAMIC{ME}^ORDERBYsys_created_on",
         ("sysapproval", "group", "sys_created_on", "expires"),
         "No approval waits for you.",
     ),
