@@ -1,7 +1,7 @@
 """The demo's changes in every state, with their tasks, approvals, and items."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import cycle
 from typing import Any
 
@@ -40,11 +40,20 @@ STATES: tuple[tuple[int, str, int], ...] = (
     (3, "normal", 3),
     (4, "normal", 4),
 )
+# Review and Closed: their planned windows are in the past.
+OVER = frozenset({0, 3})
 PRIORITIES = (4, 3, 4, 2, 4, 3, 4, 4, 1, 3)
 CHANGES = 36
 MARK = "demo"
 APPROVALS = {-5: "not requested", -4: "requested", -3: "requested", 4: "cancelled"}
+# Answers to earlier requests; the policies ask for those that are still open.
+ANSWERED = frozenset({"approved", "cancelled"})
 CLOSED = {"close_code": "successful", "close_notes": "Done as planned."}
+FAILED = {"close_code": "unsuccessful", "close_notes": "Rolled back: the check afterward failed."}
+# The one that failed.
+FAILURE = 16
+# The hours between two changes, and those from the creation of a change that is over to its start, end, and closure.
+APART, STARTED, ENDED, CLOSED_AFTER = 7, 2, 4, 5
 # The states of the two tasks of a change, by its state.
 TASK_STATES = {-1: (2, 1), 0: (3, 2), 3: (3, 3), 4: (4, 4)}
 TASKS = (("implementation", "Implement"), ("testing", "Post implementation testing"))
@@ -57,13 +66,15 @@ def seed_changes(*, people: Sequence[str], template: str, approver: str) -> None
         state, change_type, risk = next(states)
         user_name = next(names)
         caller = Caller(get_user(user_name).sys_id, user_name, Permissions(frozenset({"admin"})))
+        age = APART * (CHANGES - index)
         values = _change(index, user_name) | {"state": state, "type": change_type, "risk": risk}
+        values |= _window(now() - timedelta(hours=age - STARTED)) if state in OVER else {}
         values |= {"approval": APPROVALS.get(state, "approved")}
         values |= {"std_change_producer_version": template} if change_type == "standard" else {}
-        values |= CLOSED if state == 3 else {}
+        values |= (FAILED if index == FAILURE else CLOSED) if state == 3 else {}
         change = create_record(get_table("change_request"), caller, values)
         _seed_tasks(change, caller)
-        if state != -5 and change_type != "standard":
+        if change["approval"] in ANSWERED and change_type != "standard":
             _add(
                 "sysapproval_approver",
                 caller,
@@ -72,7 +83,7 @@ def seed_changes(*, people: Sequence[str], template: str, approver: str) -> None
                 state=change["approval"],
             )
         _add("task_ci", caller, task=change["sys_id"], ci_item=change["cmdb_ci"])
-        _date_back(change["sys_id"], hours=7 * (CHANGES - index))
+        _date_back(change["sys_id"], hours=age, is_closed=state == 3)
 
 
 def _change(index: int, user_name: str) -> dict[str, Any]:
@@ -85,11 +96,17 @@ def _change(index: int, user_name: str) -> dict[str, Any]:
         "cmdb_ci": ci,
         "assignment_group": group,
         "assigned_to": user_name,
-        "start_date": f"{start:%Y-%m-%d %H:00:00}",
-        "end_date": f"{start + timedelta(hours=2):%Y-%m-%d %H:00:00}",
         "priority": PRIORITIES[index % len(PRIORITIES)],
         "correlation_display": MARK,
         "work_notes": f"{ci} is ours; the window is agreed with its users.",
+        **_window(start),
+    }
+
+
+def _window(start: datetime) -> dict[str, str]:
+    return {
+        "start_date": f"{start:%Y-%m-%d %H:00:00}",
+        "end_date": f"{start + timedelta(hours=ENDED - STARTED):%Y-%m-%d %H:00:00}",
     }
 
 
@@ -112,8 +129,9 @@ def _add(table: str, caller: Caller, **values: Any) -> None:
     create_record(get_table(table), caller, values)
 
 
-def _date_back(sys_id: str, *, hours: int) -> None:
+def _date_back(sys_id: str, *, hours: int, is_closed: bool) -> None:
     """Set the times of a change back."""
     opened = now() - timedelta(hours=hours)
     stamps = {"sys_created_on": opened, "sys_updated_on": opened, "opened_at": opened}
+    stamps |= {"closed_at": opened + timedelta(hours=CLOSED_AFTER)} if is_closed else {}
     connection().execute(update(Task).where(Task.sys_id == sys_id).values(stamps))

@@ -9,6 +9,8 @@ from flask import Flask
 from changegate.extensions import db
 from changegate.models import ChangeRequest
 from changegate.models.base import utc_now
+from changegate.seed.demo import seed_demo
+from tests.conftest import ADMIN_PASSWORD
 from tests.console.conftest import MakeChange, SignIn
 from tests.console.visitor import Visitor
 
@@ -108,3 +110,16 @@ def test_shows_how_many_changes_of_a_pipeline_were_successful(
     rate = re.search(r'<td class="rate"><a href="([^"]+)">1 of 2</a> successful', admin.open("/dashboard").text)
     assert rate is not None
     assert total_of(admin, html.unescape(rate[1])) == 2
+
+
+def test_the_demo_has_outcomes_and_asks_each_approver_once(app: Flask, admin: Visitor) -> None:
+    with app.app_context():
+        seed_demo(admin_password=ADMIN_PASSWORD)
+        db.session.commit()
+    text = admin.open("/dashboard").text
+    assert number_tile(text, "Successful of the closed")[0] == "87%"
+    assert numbers_in(text)["Failed in 90 days"][0] == 1
+    informational = "state=requested^asked_by_policy=false"
+    assert total_of(admin, f"/records/sysapproval_approver?sysparm_query={informational}") == 0
+    late = "stateIN0,3^start_dateRELATIVEGE@hour@ahead@0"
+    assert total_of(admin, f"/change-requests?sysparm_query={late}") == 0
