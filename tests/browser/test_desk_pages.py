@@ -44,6 +44,24 @@ def test_two_people_take_a_change_to_its_approval(browser: Browser, desk: Runnin
         expect(page.get_by_text("Looks good")).to_be_visible()
 
 
+def test_a_bulk_change_offers_choices_and_suggests_records(browser: Browser, desk: Running) -> None:
+    tom, mia, _ = add_colleagues(desk)
+    fields = {"short_description": "Move the DNS", "requested_by": tom.user_name}
+    number = administer(desk, "POST", "/api/now/table/change_request", **fields)["number"]
+    with signed_in(browser, desk, tom.user_name, tom.password) as page:
+        page.goto(f"/change-requests?sysparm_query=number%3D{number}")
+        value = page.locator("#bulk-value")
+        page.locator("#bulk-field").select_option(label="Risk")
+        expect(value).to_have_attribute("list", "choices-risk")
+        page.locator("#bulk-field").select_option(label="Assigned to")
+        with page.expect_response("**/suggestions?q=*"):
+            value.press_sequentially(mia.user_name)
+        expect(page.locator("#bulk-value-suggestions option").first).to_have_attribute("value", mia.user_name)
+        page.get_by_label(f"Select {number}").check()
+        page.get_by_role("button", name="Update the selected records").click()
+        expect(page.get_by_text("1 of 1 updated")).to_be_visible()
+
+
 def test_two_people_at_one_change_overwrite_nothing(browser: Browser, desk: Running) -> None:
     tom, mia, group = add_colleagues(desk)
     fields = {"short_description": "Move the DNS", "assignment_group": group, "requested_by": tom.user_name}

@@ -196,6 +196,16 @@ def test_a_bulk_change_has_a_result_for_each_record(admin: Visitor, make_change:
     assert crumbs_in(admin.open(f"{CHANGES}?sysparm_query=state%3D4"))[1] == "State is Canceled"
 
 
+def test_a_bulk_change_sets_no_field_that_was_not_chosen(admin: Visitor, make_change: MakeChange) -> None:
+    sys_id = make_change(short_description="x")
+    page = admin.open(f"{CHANGES}?fields=short_description")
+    assert '<option value="">Choose a field</option>' in page.text
+    answer = admin.send(page, "selection", {"sys_id": [sys_id], "value": ""})
+    assert answer.status_code == 400
+    assert "Choose a field that you may edit." in answer.text
+    assert "x" in names_in(admin.open(f"{CHANGES}?fields=short_description"))
+
+
 def token_in(page: TestResponse) -> str:
     """Return the CSRF token of a page."""
     found = re.search(r'name="csrf_token" value="([^"]+)"', page.text)

@@ -79,6 +79,7 @@ def list_page(table: Table, rows: Sequence[ConditionRow] | None = None, status: 
         choices=find_labels(table, [name for name in fields if table.entries[name].choices is not None]),
         filters=saved_filters.list_filters(table, who),
         bulk_fields=bulk.editable_fields(table, who),
+        references={name: entry.reference for name, entry in table.entries.items() if entry.kind == "reference"},
         builder={"joins": JOINS, "operators": _operators(table), "periods": PERIODS, "encoded": ENCODED},
         page_sizes=PAGE_SIZES,
         api_url="" if isinstance(table, ComputedTable) else f"{settings().base_url}{state.api_path(columns)}",

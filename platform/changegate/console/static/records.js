@@ -25,6 +25,20 @@ function startBuilder() {
   }
 }
 
+// Offers the choices of the field that a bulk change sets, or suggests records for a reference.
+function startBulkChange() {
+  const field = document.getElementById("bulk-field"), value = document.getElementById("bulk-value");
+  if (!field) return;
+  const apply = () => {
+    const own = `choices-${field.value}`;
+    value.dataset.suggestions = field.selectedOptions[0].dataset.suggestions ?? "";
+    value.setAttribute("list", document.getElementById(own) ? own : "bulk-value-suggestions");
+    document.getElementById("bulk-value-suggestions").replaceChildren();
+  };
+  field.addEventListener("change", () => { value.value = ""; apply(); });
+  apply();
+}
+
 // Suggests records for references while their names are typed.
 function startSuggestions() {
   for (const input of document.querySelectorAll("[data-suggestions]")) {
@@ -32,7 +46,7 @@ function startSuggestions() {
     input.addEventListener("input", () => {
       clearTimeout(timer);
       timer = setTimeout(async () => {
-        if (input.value === last || input.value.trim().length < 2) return;
+        if (!input.dataset.suggestions || input.value === last || input.value.trim().length < 2) return;
         last = input.value;
         const reply = await fetch(`${input.dataset.suggestions}?q=${encodeURIComponent(input.value.trim())}`);
         if (!reply.ok) return;
@@ -60,4 +74,5 @@ function startDropZone() {
 startDropZone();
 startSelectAll();
 startBuilder();
+startBulkChange();
 startSuggestions();
