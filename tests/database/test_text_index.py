@@ -13,6 +13,7 @@ from changegate.database.text_index import find_text_index
 from changegate.models import ChangeRequest, SysUser, Task
 from changegate.models.base import new_sys_id
 from changegate.services.catalog import TABLES
+from changegate.services.tables.queries.query_measure import MAX_LOOKUPS
 from changegate.services.tables.upkeep import index_texts
 from tests.support.postgres import either_app, prepared_postgres
 from tests.support.queries import ADMIN, find
@@ -143,6 +144,22 @@ def test_entries_of_earlier_texts_hide_no_record(monkeypatch: pytest.MonkeyPatch
     vars(find_text_index(Task.__table__)).pop("_found", None)
     assert find("short_descriptionLIKEedit number") == ["edit number 5"]
     vars(find_text_index(Task.__table__)).pop("_found", None)
+
+
+@pytest.mark.parametrize(("condition", "count"), [("short_descriptionLIKErule {}", 40), (f"{WORD}rule {{}}", 18)])
+def test_a_query_looks_up_few_fragments(monkeypatch: pytest.MonkeyPatch, condition: str, count: int) -> None:
+    """The candidates of all would fill the memory."""
+    add("rule 15")
+    index_all()
+    index = find_text_index(Task.__table__)
+    assert index is not None
+    fragments = []
+    monkeypatch.setattr(index, "find_candidates", lambda _root, fragment, *_: fragments.append(fragment))
+    assert find("^NQ".join(condition.format(number) for number in range(2, 2 + count))) == ["rule 15"]
+    assert len(fragments) <= MAX_LOOKUPS
+    fragments.clear()
+    assert find(condition.format("15")) == ["rule 15"]
+    assert fragments
 
 
 def test_the_index_covers_every_text_of_a_task() -> None:

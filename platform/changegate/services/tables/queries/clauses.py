@@ -189,7 +189,7 @@ def _text_clause(inquiry: Inquiry, text: str) -> Clause | None:
 def _word_clause(inquiry: Inquiry, word: str, fields: Sequence[RecordField]) -> tuple[Clause | None, Clause | None]:
     """Return the clause for rows that may contain a word, if an index finds them, and the clause for those that do."""
     candidates, index = None, find_text_index(inquiry.walks.table.source)
-    if index is not None:
+    if index is not None and inquiry.measure.take_lookup():
         fragment = Comparison(fields[0], word, inquiry).fragment()
         users = _list_users_named(fragment)
         fields = [field for field in fields if users or not field.is_walked]

@@ -109,7 +109,8 @@ def _finds_by_index(find: Callable[[ColumnElement[Any], str], Clause]) -> Operat
         walks, found = comparison.inquiry.walks, plain(comparison)
         shown = comparison.of_display_value()
         index = None if shown.field.is_walked else find_text_index(walks.table.source)
-        if index is None or shown.field.path not in index.names:
+        is_indexed = index is not None and shown.field.path in index.names
+        if index is None or not is_indexed or not comparison.inquiry.measure.take_lookup():
             return found
         candidates = index.find_candidates(walks.root, shown.fragment())
         return found if candidates is None else Expression(and_, candidates, found)

@@ -21,6 +21,8 @@ MAX_QUERY_CONDITIONS = 5_000
 # The SQL of these operators is longer than usual by about this factor.
 SIZES: Mapping[str, int] = {"DATEPART": 50}
 SIZE_OF_NAMED_REFERENCE = 5
+# The candidates of each fragment stay in memory until the statement has run: some megabytes on a large instance.
+MAX_LOOKUPS = 20
 # A search over all text fields passes each word once for each field.
 _TEXT_SEARCH_VALUES = 500
 
@@ -41,6 +43,12 @@ class Measure:
 
     def __init__(self) -> None:
         self._size = 0
+        self._lookups = 0
+
+    def take_lookup(self) -> bool:
+        """Return whether one more fragment may be looked up in an index; without, every row is compared."""
+        self._lookups += 1
+        return self._lookups <= MAX_LOOKUPS
 
     def add(self, size: int) -> None:
         """Add a condition. Raises `RequestUnreadable` for too many, and `TimeExceeded` or `TooManyLongRequests`."""
