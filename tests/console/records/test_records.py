@@ -110,6 +110,19 @@ def test_a_reader_sees_values_and_no_inputs(sign_in: SignIn, group: str) -> None
         assert nora.open(path).status_code == 403
 
 
+def test_references_of_a_record_link_to_their_records(admin: Visitor, sign_in: SignIn, make_change: MakeChange) -> None:
+    change = make_change(short_description="x", assigned_to="admin")
+    path = f"/records/sys_user/{ROOT.sys_id}"
+    link = f'<a class="btn btn-secondary" href="{path}" aria-label="Open System Administrator"'
+    form = admin.open(f"/change-requests/{change}/edit").text
+    assert form.count(link) == 2  # assigned_to and requested_by
+    sent = {"name": "Shop", "manager": "admin"}
+    location = str(admin.send(admin.open("/records/sys_user_group/new"), "record", sent).location)
+    assert link in admin.open(location).text
+    # Readers have no inputs, and the same links.
+    assert f'<a href="{path}">System Administrator</a>' in sign_in("rita", "sn_change_read").open(location).text
+
+
 def test_hidden_records_and_fields_stay_hidden(
     app: Flask, sign_in: SignIn, admin: Visitor, make_change: MakeChange
 ) -> None:

@@ -1,13 +1,15 @@
 """The form of a record of any table: its fields from the dictionary, its values, and errors at the fields."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy.sql.schema import ScalarElementColumnDefault
 from werkzeug.datastructures import MultiDict
 
 from changegate.console.local_times import time_zone
+from changegate.console.records.cells import is_nameless
+from changegate.console.records.pages import record_url
 from changegate.errors import ChangegateError, InputInvalid
 from changegate.models.base import Choices, Entry
 from changegate.services.access.caller import Caller
@@ -64,13 +66,17 @@ class ReferenceChoice:
 
 @dataclass(slots=True)
 class RecordForm:
-    """The inputs of a form with their texts, the errors by input, and the records that unclear names could mean."""
+    """The inputs of a form with their texts, the errors by input, and the records that unclear names could mean.
+
+    `links` are the pages of the records that the stored references name.
+    """
 
     fields: Sequence[FormField]
     values: dict[str, str]
     errors: dict[str, list[str]] = field(default_factory=dict)
     notices: dict[str, str] = field(default_factory=dict)
     choices: dict[str, list[ReferenceChoice]] = field(default_factory=dict)
+    links: dict[str, str] = field(default_factory=dict)
 
     @property
     def labels(self) -> Mapping[str, str]:
@@ -136,7 +142,16 @@ def kind_of_input(entry: Entry) -> str:
 def form_of_record(fields: Sequence[FormField], record: WireRecord) -> RecordForm:
     """Return the form of a stored record, whose members hold display values and stored values."""
     values = {each.name: _text_of(each, record) for each in fields}
-    return RecordForm(fields, values)
+    return RecordForm(fields, values, links=dict(_links_of(fields, record)))
+
+
+def _links_of(fields: Sequence[FormField], record: WireRecord) -> Iterator[tuple[str, str]]:
+    for each in fields:
+        member = record.get(each.name)
+        if member and member["value"] and each.entry.kind == "reference" and not is_nameless(each.entry, member):
+            url = record_url(str(each.entry.reference), str(member["value"]))
+            if url:
+                yield each.name, url
 
 
 def _text_of(each: FormField, record: WireRecord) -> str:
