@@ -145,10 +145,12 @@ def health_paths() -> Paths:
     alive = answer("It serves.", _status("ok"), has_xml=False)
     sentence = (
         "The server runs, and the database is available and migrated. `jobs` is `overdue` if jobs have waited for "
-        "minutes, as without a worker, otherwise `failed` if there are failed jobs."
+        "minutes, as without a worker, otherwise `failed` if there are failed jobs. `schema` has the migration of the "
+        "database, the oldest one whose code works on it, and the one of this node."
     )
-    jobs = {"jobs": {"enum": ["ok", "overdue", "failed"]}}
-    ready = answer(sentence, _status("ready", jobs), has_xml=False)
+    schema = _closed({name: {"type": "string"} for name in ("database", "oldest", "node")})
+    others = {"jobs": {"enum": ["ok", "overdue", "failed"]}, "schema": schema}
+    ready = answer(sentence, _status("ready", others), has_xml=False)
     return {
         "/healthz": {"get": _probe("health", "Is the process alive?", {"200": alive})},
         "/readyz": {"get": _probe("readiness", "Can it work?", {"200": ready, "503": "Unavailable"})},
@@ -160,7 +162,10 @@ def _probe(name: str, question: str, responses: dict[str, Any]) -> Operation:
 
 
 def _status(text: str, others: JsonSchema | None = None) -> JsonSchema:
-    properties = {"status": {"const": text}, **(others or {})}
+    return _closed({"status": {"const": text}, **(others or {})})
+
+
+def _closed(properties: JsonSchema) -> JsonSchema:
     return {
         "type": "object",
         "properties": properties,
