@@ -19,7 +19,7 @@ from benchmarks.memory import page_through
 from benchmarks.product import CHANGE_PATH, TOKEN_PATH, change_body, list_path
 from benchmarks.rotation import ASSERTIONS_OF_A_KEY
 from benchmarks.scopes import OWN_CHANGES
-from benchmarks.selection import EXCHANGES, LIVES, NAMES, OF_A_MILLION, PAGES, PEERS, PLANNING, TRUST
+from benchmarks.selection import DESK, EXCHANGES, LIVES, NAMES, OF_A_MILLION, PAGES, PEERS, PLANNING, TRUST
 from benchmarks.stage import Stage, StageSetting
 from benchmarks.trust import COOLDOWN_SECONDS
 
@@ -28,8 +28,8 @@ from tests.support.servers import free_port
 
 # The second size, which takes as long to set up as the first, is the same on both.
 SIZES = {"SQLite": (1000, 1500), "PostgreSQL": (1000,)}
-# The peer keeps its rows in SQLite alone, and lives, planning, and pages are no single requests.
-NO_REQUESTS = {*LIVES, *PLANNING, *PAGES}
+# The peer keeps its rows in SQLite alone, and the others are no single requests.
+NO_REQUESTS = {*LIVES, *PLANNING, *PAGES, *DESK}
 ABSENT = {"SQLite": NO_REQUESTS, "PostgreSQL": {*NO_REQUESTS, *PEERS, *OF_A_MILLION}}
 ONCE = {*PEERS, *EXCHANGES, *TRUST}
 

@@ -59,7 +59,7 @@ def create_change(desk: Running, client_id: str, secret: str) -> None:
 
 def see_it_in_the_list(page: Page, client_id: str, secret: str) -> None:
     page.get_by_role("navigation", name="Navigator").get_by_role("link", name="Inbound Integrations").click()
-    row = page.get_by_role("row").filter(has_text=client_id)
+    row = page.get_by_role("row").filter(has=page.locator(f'a[href$="{client_id}"]'))
     expect(row).to_contain_text("Client credentials")
     expect(row).to_contain_text("Accepted")
     expect(page.get_by_text(secret)).to_have_count(0)

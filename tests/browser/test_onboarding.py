@@ -104,7 +104,7 @@ def see_the_change(page: Page, number: str) -> None:
 
 def see_the_event(page: Page, client_id: str) -> None:
     page.get_by_role("navigation", name="Navigator").get_by_role("link", name="Inbound Integrations").click()
-    expect(page.get_by_role("row").filter(has_text=client_id)).to_contain_text("Accepted")
+    expect(page.get_by_role("row").filter(has=page.locator(f'a[href$="{client_id}"]'))).to_contain_text("Accepted")
     page.get_by_role("link", name="Build pipeline").click()
     open_events(page)
     expect(page.get_by_role("row").filter(has_text="pipeline/checkout")).to_contain_text("Accepted")
