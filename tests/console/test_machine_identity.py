@@ -9,6 +9,8 @@ from flask import Flask
 from sqlalchemy import select
 
 from changegate.console.exchange_chart import Chart, chart_of
+from changegate.console.records import computed_lists
+from changegate.errors import TimeExceeded
 from changegate.extensions import db
 from changegate.models import OAuthExchange, OAuthExchangeFigure
 from changegate.models.oauth_exchange import new_correlation_id
@@ -203,3 +205,19 @@ def test_the_navigator_marks_the_page_that_is_open(admin: Visitor) -> None:
     for path in (OVERVIEW, IDENTITIES, "/machine-identity/findings", "/auth-scopes", "/tokens"):
         marked = re.findall(r'<a href="([^"]+)" aria-current="page"', admin.open(path).text)
         assert marked == [path]
+
+
+@pytest.mark.parametrize("listed", [IDENTITIES, "/machine-identity/findings"])
+def test_a_list_of_computed_rows_is_limited_like_a_statement(
+    admin: Visitor, desk: TokenDesk, monkeypatch: pytest.MonkeyPatch, listed: str
+) -> None:
+    desk.register(public_client=True, run_as="admin")
+    path = f"{listed}?sysparm_query="
+    assert admin.open(path + "^OR".join(["name=x"] * 10_001)).status_code == 400
+    assert admin.open(f"{path}name=x").status_code == 200
+
+    def refuse() -> None:
+        raise TimeExceeded
+
+    monkeypatch.setattr(computed_lists, "require_time", refuse)
+    assert admin.open(f"{path}name=x").status_code == TimeExceeded().status

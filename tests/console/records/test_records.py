@@ -6,12 +6,14 @@ import re
 import pytest
 from flask import Flask
 
+from changegate.console.records.reference_choices import MOST_WORDS, find_candidates
 from changegate.extensions import db
 from changegate.models import SysUser
 from changegate.services.tables.registry import TABLES, get_table
 from changegate.services.tables.writing.records import create_record, update_record
 from tests.console.conftest import ROOT, MakeChange, SignIn
 from tests.console.visitor import Visitor
+from tests.support.statements import counted_statements
 
 GROUPS = "/records/sys_user_group"
 
@@ -155,6 +157,20 @@ def test_suggestions_are_records_that_the_user_may_see(admin: Visitor, sign_in: 
     answer = sign_in("nora").open("/records/sys_user/suggestions?q=ADA")
     assert answer.json == {"suggestions": [{"value": "ada", "label": "Ada Lovelace"}]}
     assert sign_in("rita").open("/records/sys_auth_scope/suggestions?q=a").status_code in {400, 403}
+
+
+def test_a_long_text_has_suggestions_and_keeps_what_was_typed(admin: Visitor, app: Flask) -> None:
+    make(app, "sys_user", user_name="ada", name="Ada Lovelace")
+    words = " ".join(f"word{number}" for number in range(5000))
+    assert admin.open(f"/records/sys_user/suggestions?q=ada {words[:2000]}").json == {
+        "suggestions": [{"value": "ada", "label": "Ada Lovelace"}]
+    }
+    with app.app_context():
+        with counted_statements() as statements:
+            assert find_candidates(get_table("sys_user"), ROOT, words) == []
+        assert sum("LIKE" in text or "instr" in text for text in statements) <= 2 * (1 + MOST_WORDS)
+    refused = admin.send(admin.open(f"{GROUPS}/new"), "record", {"manager": words[:5000], "description": "Cables"})
+    assert (refused.status_code, "Cables" in refused.text) == (400, True)
 
 
 def test_related_lists_lead_to_the_records_that_refer_to_this_one(admin: Visitor, group: str) -> None:

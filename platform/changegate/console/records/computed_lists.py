@@ -1,17 +1,19 @@
 """Lists of what no table holds: rows that are computed in Python, filtered and sorted as those of a table are."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
 
+from changegate.database import require_time
 from changegate.services.access.caller import Caller
 from changegate.services.state_models.conditions import CONDITION_OPERATORS, FactCondition, parse_condition
 from changegate.services.tables.choices import find_choices
 from changegate.services.tables.display.display_values import WireRecord
 from changegate.services.tables.display.shapes import DisplayValue, Shape
 from changegate.services.tables.queries.encoded_query import TEXT_SEARCH, Condition, EncodedQuery, render_encoded_query
+from changegate.services.tables.queries.query_measure import require_measure
 from changegate.services.tables.reading.records import read_page, require_operation
 from changegate.services.tables.registry import Table, View, find_table, get_table
 from changegate.services.tables.values import local_text, render_value
@@ -96,14 +98,22 @@ def operators_of(table: Table) -> frozenset[str] | None:
 
 def _read_computed(table: ComputedTable, caller: Caller, query: EncodedQuery, *, limit: int, offset: int) -> ListPage:
     require_operation(table, caller.permissions, "read")
+    require_measure(query)
     condition, words = _parse(table, query)
-    rows = [row for row in table.rows() if condition.matches(row) and _has_words(row, words)]
+    rows = [row for row in _in_time(table.rows()) if condition.matches(row) and _has_words(row, words)]
     for order in reversed(query.orders):
         if order.field in table.declared:
             rows.sort(key=partial(_sort_key, order.field), reverse=order.is_descending)
     shown = rows[offset : offset + limit]
     links = {row["sys_id"]: table.links(row) for row in shown}
     return ListPage([_wire(table, caller, row) for row in shown], len(rows), links)
+
+
+def _in_time(rows: Iterable[Row]) -> Iterator[Row]:
+    """Yield rows as long as the request has time. Raises the errors of `require_time`."""
+    for row in rows:
+        require_time()
+        yield row
 
 
 def _parse(table: ComputedTable, query: EncodedQuery) -> tuple[FactCondition, list[str]]:

@@ -20,6 +20,8 @@ from changegate.services.tables.visibility import may_read
 from changegate.services.tables.writing.references import resolve_references
 
 MOST_CHOICES = 12
+# Each word is searched for by a statement of its own.
+MOST_WORDS = 5
 _LONGEST_NAME = 80
 # What tells records of the same name apart; the first field that a table has.
 DISTINGUISHING = ("sys_class_name", "description", "sys_created_on")
@@ -66,8 +68,10 @@ def name_references(form: RecordForm, caller: Caller) -> None:
 
 
 def find_candidates(table: Table, caller: Caller, text: str) -> list[WireRecord]:
-    """Return the active records whose names contain a text, or otherwise a word of it."""
-    return next((found for words in (text, *text.split()) if (found := _containing(table, caller, words))), [])
+    """Return the active records whose names contain a text, or otherwise one of its first words."""
+    name = text[:_LONGEST_NAME]
+    searches = (name, *name.split()[:MOST_WORDS])
+    return next((found for words in searches if (found := _containing(table, caller, words))), [])
 
 
 def _containing(table: Table, caller: Caller, text: str) -> list[WireRecord]:
