@@ -24,7 +24,7 @@ from changegate.console import (
 from changegate.console.approvals import delegations, my_approvals
 from changegate.console.approvals import views as approval_views
 from changegate.console.calendar import views as calendar_views
-from changegate.console.changes import files, requests
+from changegate.console.changes import files, requests, task_page
 from changegate.console.changes import views as change_views
 from changegate.console.dashboard import views as dashboard_views
 from changegate.console.guards import manages_integrations, protect_forms
@@ -96,5 +96,5 @@ def register(app: Flask) -> None:
     app.jinja_env.filters["moment"] = format_moment
     app.jinja_env.globals["time_zone"] = time_zone
     app.jinja_env.globals["manages_integrations"] = manages_integrations
-    EXTENSIONS.update({**panels.EXTENDED, PROVIDERS: identity_providers.PAGE})
+    EXTENSIONS.update({**panels.EXTENDED, PROVIDERS: identity_providers.PAGE, "change_task": task_page.PAGE})
     app.context_processor(lambda: {"navigator_groups": list_groups})

@@ -137,3 +137,26 @@ def test_a_requester_without_a_role_comments_on_own_changes_only(
     assert (
         nora.client.post(f"/change-requests/{own}/comment", data={**sent, "journal": "work_notes"}).status_code == 400
     )
+
+
+def test_the_form_of_a_task_shows_what_most_tasks_need_and_takes_notes(desk: Desk) -> None:
+    path = str(desk.tom.send(desk.tom.open("/records/change_task/new"), "record", task_of(desk)).location)
+    page = desk.tom.open(path)
+    first, more = page.text.split("<summary>More fields</summary>")
+    for name in ("change_request", "assigned_to", "work_notes", "close_notes"):
+        assert f'id="{name}"' in first
+    for name in ("made_sla", "delivery_plan", "watch_list"):
+        assert f'id="{name}"' in more
+    desk.tom.send(page, "record", {"work_notes": "The cable is labeled."})
+    page = desk.mia.open(path)
+    assert '<p class="entry-text">The cable is labeled.</p>' in page.text
+    assert "The cable is labeled." not in forms_of(page).forms["record"].values()
+    # An error in a folded field opens it.
+    refused = desk.mia.send(page, "record", {"parent": "CHG9999999"})
+    assert refused.status_code == 400
+    assert '<details class="panel more-fields" open>' in refused.text
+
+
+def task_of(desk: Desk) -> dict[str, str]:
+    """Return the fields of a task of the change."""
+    return {"change_request": desk.change, "short_description": "Label the cable"}

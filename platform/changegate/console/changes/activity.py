@@ -52,7 +52,7 @@ def list_activity(table: Table, caller: Caller, record: WireRecord) -> list[Acti
     """Return the stream of a record, as far as the caller may read its parts."""
     sys_id = record["sys_id"]["value"]
     entries = [
-        *_journal(caller, sys_id),
+        *list_notes(caller, sys_id),
         *(_edit(save) for save in list_saves(table, caller, record)),
         *_history(caller, sys_id),
         _creation(record),
@@ -67,6 +67,11 @@ def _rows(table: str, caller: Caller, query: str, fields: tuple[str, ...]) -> It
         return ()
     shape = Shape("", DisplayValue.ALL, exclude_reference_link=True, fields=fields)
     return read_page(found, caller, parse_encoded_query(query), shape, limit=MOST_ENTRIES, offset=0).records
+
+
+def list_notes(caller: Caller, sys_id: str) -> list[ActivityEntry]:
+    """Return the comments and work notes of a record, newest first."""
+    return list(_journal(caller, sys_id))
 
 
 def _journal(caller: Caller, sys_id: str) -> Iterator[ActivityEntry]:

@@ -20,6 +20,7 @@ from changegate.services.tables.registry import Table, table_of_users
 from changegate.services.tables.values import render_value
 
 LONGEST_LINE = 255
+LONGEST_NOTE = 4000
 # The end of the names of radio buttons that choose the record that a typed name means.
 CHOICE = "-choice"
 # What the messages of the engine begin with, and the list of labels in that of mandatory fields.
@@ -42,7 +43,7 @@ class FormField:
     @property
     def is_wide(self) -> bool:
         """Return whether the input takes the whole width of the form."""
-        return self.kind in ("text", "glide_list") or self.name == "short_description"
+        return self.kind in ("text", "journal", "glide_list") or self.name == "short_description"
 
     @property
     def hint(self) -> str:
@@ -109,6 +110,10 @@ def fields_of(table: Table, caller: Caller, *, is_new: bool) -> list[FormField]:
     fields = [input_of(table, name, choices.get(name, {}), may_write=may_write) for name in shown]
     if not may_write:
         return fields
+    if not is_new:
+        entry = Entry("string", "", LONGEST_NOTE)
+        journals = table.journals_for(caller.permissions)
+        fields += [FormField(name, table.journal_fields[name], "journal", entry) for name in journals]
     # Secrets can be written and never read.
     secrets = [
         FormField(name, entry.label, "password", entry) for name, entry in table.entries.items() if entry.is_secret
@@ -155,7 +160,8 @@ def _links_of(fields: Sequence[FormField], record: WireRecord) -> Iterator[tuple
 
 
 def _text_of(each: FormField, record: WireRecord) -> str:
-    if each.name not in record:
+    # What is entered in a journal is added to it.
+    if each.name not in record or each.kind == "journal":
         return ""
     member = record[each.name]
     return str(member["value"] if each.kind in ("choice", "boolean") else member["display_value"])

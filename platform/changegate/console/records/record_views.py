@@ -8,6 +8,7 @@ from flask.typing import ResponseReturnValue
 from changegate.console.guards import caller, require_login
 from changegate.console.records import history
 from changegate.console.records.extensions import extension_of
+from changegate.console.records.form_parts import parts_of
 from changegate.console.records.pages import (
     OWN_PAGES,
     label_of_table,
@@ -144,7 +145,9 @@ def _read(table: Table, sys_id: str) -> tuple[WireRecord, str]:
 
 def _new_page(table: Table, form: RecordForm) -> str:
     facts = {"table": table, "label": label_of_table(table), "plural": plural_of(table)}
-    return render_template("console/records/new.html", form=form, list_url=list_url, **facts)
+    return render_template(
+        "console/records/new.html", form=form, parts=parts_of(table, form), list_url=list_url, **facts
+    )
 
 
 def _refused_page(table: Table, sys_id: str, form: RecordForm, problem: ChangegateError) -> ResponseReturnValue:
@@ -184,6 +187,7 @@ def _record_page(
         newer_version=version,
         name=record[table.display_field]["display_value"] or sys_id,
         form=form,
+        parts=parts_of(table, form),
         stale=stale,
         is_stale=is_stale,
         may_update=table.access.admits("update", permissions),
