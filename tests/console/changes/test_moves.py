@@ -39,6 +39,7 @@ def test_a_change_lives_from_new_to_closed_in_the_console(desk: Desk) -> None:
     text = desk.tom.open(f"{desk.url}?tab=activity").text
     for words in ("created the change", "answered an approval", "Approved for mia", "Closed"):
         assert words in text
+    assert "<strong>tom</strong> requested approval" in text
 
 
 def test_a_refused_move_says_what_is_missing_and_changes_nothing(desk: Desk) -> None:

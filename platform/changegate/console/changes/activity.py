@@ -15,18 +15,19 @@ from changegate.services.tables.reading.records import read_page
 from changegate.services.tables.registry import Table, get_table
 
 MOST_ENTRIES = 200
-# The kinds of the history that the stream shows, in words; it has moves and edits from the audit trail.
+# The kinds of the history that the stream shows, each a predicate of the user; moves and edits are those of the audit
+# trail.
 WORDS: Mapping[str, str] = {
-    "requested": "approval requested",
+    "requested": "requested approval",
     "answered": "answered an approval",
-    "decided": "approval decided",
-    "voided": "an answer no longer counts",
-    "expired": "an approval expired",
-    "reminded": "approvers were reminded",
-    "escalated": "an approval was escalated",
+    "decided": "completed the approval",
+    "voided": "voided an answer",
+    "expired": "ended an approval without an answer",
+    "reminded": "reminded the approvers",
+    "escalated": "escalated an approval",
     "deviated": "deviated from what was approved",
     "freeze_overridden": "overrode a freeze",
-    "files_deleted": "old files were deleted",
+    "files_deleted": "deleted old files",
 }
 JOURNALS: Mapping[str, str] = {"comments": "commented", "work_notes": "added a work note"}
 
