@@ -4,6 +4,8 @@ Control characters and bidirectional controls must not reach a log, a page, or a
 or make one value look like another.
 """
 
+import unicodedata
+
 
 def printable(text: str, length: int | None = None) -> str:
     """Return the first `length` characters of a text, with U+FFFD for unprintable ones."""
@@ -16,3 +18,8 @@ def printable(text: str, length: int | None = None) -> str:
 def typed(text: str) -> str:
     """Return the printable characters of typed text, such as a search term."""
     return "".join(c for c in text if c.isprintable()).strip()
+
+
+def plain_name(text: str) -> str:
+    """Return a name without full-width letters and further blanks, with which it would look like another one."""
+    return " ".join(unicodedata.normalize("NFKC", text).split())

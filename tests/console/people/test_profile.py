@@ -8,7 +8,7 @@ from werkzeug.test import TestResponse
 from changegate.extensions import db
 from changegate.models import SysAudit, SysUser, SysUserIdentity
 from changegate.models.sys_user import FORMER_EMAIL
-from tests.console.conftest import PASSWORD
+from tests.console.conftest import PASSWORD, ROOT
 from tests.console.people.conftest import ReadMail, add_user, link_in, sys_id_of, user_of
 from tests.console.visitor import Visitor, forms_of
 
@@ -45,13 +45,15 @@ def test_people_change_their_own_name_with_an_audit_trail(app: Flask, tom: Visit
     [
         ({"name": ""}, "Enter the name by which others find you."),
         ({"name": "system administrator"}, "Another user has this name."),
+        ({"name": "ADMIN"}, "Another user has this name."),
+        ({"name": ROOT.sys_id}, "Another user has this name."),
         ({"name": "System  Administrator"}, "Another user has this name."),
         ({"name": "System\u00a0\uff21dministrator"}, "Another user has this name."),
         ({"name": "System Admini\u200bstrator"}, "characters that are not seen"),
         ({"name": "x" * 152}, "151"),
         ({"first_name": "a\x00b"}, "first_name"),
     ],
-    ids=["empty", "taken", "blanks", "full-width", "invisible", "long", "null"],
+    ids=["empty", "taken", "user ID", "sys_id", "blanks", "full-width", "invisible", "long", "null"],
 )
 def test_a_bad_name_is_refused(app: Flask, tom: Visitor, fields: dict[str, str], problem: str) -> None:
     answer = save(tom, **fields)

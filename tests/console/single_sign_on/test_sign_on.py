@@ -1,5 +1,6 @@
 """Signing in with an identity provider."""
 
+import pytest
 from sqlalchemy import select
 
 from changegate.console.single_sign_on import COOKIE
@@ -87,6 +88,21 @@ def test_a_new_user_never_gets_an_existing_name(desk: SignOnDesk, window: Window
     page = window.sign_on(NADIA)
     assert (page.status_code, desk.last_event().reason) == (403, "sign_on_name_taken")
     assert window.name is None
+
+
+@pytest.mark.parametrize("field", ["name", "user_name"])
+@pytest.mark.parametrize("text", ["nadia.berg", "Nadia Berg"])
+def test_a_new_user_is_not_taken_for_another_in_references(
+    desk: SignOnDesk, window: Window, field: str, text: str
+) -> None:
+    """References take names and user IDs."""
+    desk.update("oidc_provider_configuration", desk.provider, create_users="true")
+    desk.update("sys_user", desk.records["maria"], **{field: text})
+    page = window.sign_on(NADIA)
+    if text == "nadia.berg":
+        assert (page.status_code, desk.last_event().reason) == (403, "sign_on_name_taken")
+    else:
+        assert desk.user("nadia.berg").name == "Nadia Berg (nadia.berg)"
 
 
 def test_a_new_user_is_told_apart_from_another_of_the_same_full_name(desk: SignOnDesk, window: Window) -> None:

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from changegate.database.prepared import Prepared, parameter
 from changegate.errors import ChangegateError
 from changegate.extensions import db
 from changegate.models import SysUser, SysUserIdentity
+from changegate.printable import plain_name
 from changegate.services.access.caller import SYSTEM_CALLER, as_process
 from changegate.services.assertions.assertion import VerifiedAssertion
 from changegate.services.assertions.claim_conditions import claim_at
@@ -16,7 +17,7 @@ from changegate.services.single_sign_on.grants import apply_mappings
 from changegate.services.single_sign_on.providers import Provider
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record
-from changegate.services.users.accounts import find_user
+from changegate.services.users.accounts import is_of_other_user
 
 _IDENTITY = SysUserIdentity.__table__
 LONGEST_USER_NAME, LONGEST_NAME, LONGEST_EMAIL = 40, 151, 100
@@ -68,16 +69,17 @@ def _users_of(verified: VerifiedAssertion) -> list[str]:
 
 
 def _create(provider: Provider, verified: VerifiedAssertion) -> str:
-    user_name = _text(verified, provider.user_name_claim, LONGEST_USER_NAME)
+    user_name = plain_name(_text(verified, provider.user_name_claim, LONGEST_USER_NAME))[:LONGEST_USER_NAME]
     if not user_name or ":" in user_name:
         claim = provider.user_name_claim
         raise SignOnFailed("sign_on_name_missing", f"the claim {claim} of subject {verified.subject}")
-    if find_user(user_name) is not None:
+    if is_of_other_user(user_name):
         raise SignOnFailed("sign_on_name_taken", f"user ID {user_name}, subject {verified.subject}")
     email = _text(verified, provider.email_claim, LONGEST_EMAIL)
     is_verified = provider.email_claim == "email" and verified.claims.get("email_verified") is True
     name = _text(verified, provider.name_claim, LONGEST_NAME - len(user_name) - len(" ()")) or user_name
-    if _NAMED.first({"name": name}) is not None:
+    name = plain_name(name)[: LONGEST_NAME - len(user_name) - len(" ()")]
+    if is_of_other_user(name):
         # References and approvals show names, which people can choose at many providers.
         name = f"{name} ({user_name})"
     fields = {
@@ -116,7 +118,6 @@ _USERS = Prepared(
     .distinct()
     .where(_IDENTITY.c["issuer"] == parameter("issuer"), _IDENTITY.c["subject"] == parameter("subject"))
 )
-_NAMED = Prepared(select(SysUser.sys_id).where(func.lower(SysUser.name) == func.lower(parameter("name"))).limit(1))
 _OF_USER = Prepared(
     select(_IDENTITY.c["issuer"], _IDENTITY.c["subject"])
     .where(_IDENTITY.c["user"] == parameter("user"))

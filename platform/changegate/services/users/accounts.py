@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from cachetools import LRUCache
-from sqlalchemy import ColumnElement, String, func, select
+from sqlalchemy import ColumnElement, String, func, or_, select
 from werkzeug.security import check_password_hash, generate_password_hash
 
 from changegate.database import end_turn
@@ -223,6 +223,14 @@ def _is_called(user_name: Any) -> ColumnElement[bool]:
     return func.lower(SysUser.user_name) == func.lower(user_name)
 
 
+def is_of_other_user(name: str, user_id: str = "") -> bool:
+    """Return whether a text means a user other than the one with a sys_id, in references: by name, user ID, or sys_id.
+
+    Users who choose their name, or get it from an identity provider, must not be taken for others.
+    """
+    return _MEANT.first({"text": name, "user": user_id}) is not None
+
+
 def set_password(user: SysUser, password: str) -> None:
     """Set the password of a user; the old one, all sessions, and all links end, in every process."""
     user.user_password = generate_password_hash(password)
@@ -303,4 +311,11 @@ _LOGIN = Prepared(
         SysUser.time_zone,
         roles_of_user().label("roles"),
     ).where(_is_called(parameter("user_name", type_=String)))
+)
+_TEXT = parameter("text", String)
+_MEANT = Prepared(
+    select(SysUser.sys_id)
+    .where(or_(func.lower(SysUser.name) == func.lower(_TEXT), _is_called(_TEXT), SysUser.sys_id == _TEXT))
+    .where(SysUser.sys_id != parameter("user", String))
+    .limit(1)
 )
