@@ -27,8 +27,8 @@ _SYS_ID = re.compile(f"[A-Za-z0-9]{{{SYS_ID_LENGTH}}}")
 def resolve_references(table: Table, caller: Caller, texts: Mapping[str, str], *, by_display: bool = False) -> Values:
     """Return the sys_ids for the texts of reference fields; those of a list are comma-separated.
 
-    A text is looked up as a sys_id, then as the login name of a user, then as a case-insensitive display name, or in
-    the reverse order with `by_display`. All fields that refer to one table share the statement for sys_ids. Raises
+    A text is looked up as a sys_id, then as the login name of a user, then as a case-insensitive display name, and with
+    `by_display` as a sys_id last: login names come first, since users choose their display names. All fields that refer to one table share the statement for sys_ids. Raises
     `RequestUnreadable` if a text matches no record or several.
     """
     by_target: dict[str, list[str]] = {}
@@ -74,9 +74,10 @@ def _meanings(target: Table | None, caller: Caller, texts: Iterable[str], by_dis
         return {text: text for text in texts}
     if not target.access.admits("read", caller.permissions):
         return {}
-    lookups: list[Callable[[Table, Caller, list[str]], Meanings]] = [_by_sys_id, _by_login, _by_display_name]
+    lookups: list[Callable[[Table, Caller, list[str]], Meanings]] = [_by_login, _by_display_name]
+    lookups.insert(len(lookups) if by_display else 0, _by_sys_id)
     meanings: Meanings = {}
-    for look_up in reversed(lookups) if by_display else lookups:
+    for look_up in lookups:
         if missing := [text for text in dict.fromkeys(texts) if text not in meanings]:
             meanings |= look_up(target, caller, missing)
     return meanings
