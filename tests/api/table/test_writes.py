@@ -273,7 +273,7 @@ def test_resolves_references_by_id_user_name_and_display_name(api: TableApi, app
 
 def test_takes_labels_and_names_where_display_values_are_sent(api: TableApi, app: Flask) -> None:
     with app.app_context():
-        db.session.add_all([SysUser(user_name="Ann Lee", name="Ben"), SysUser(user_name="ann", name="Ann Lee")])
+        db.session.add_all([SysUser(user_name="b.lee", name="Ben"), SysUser(user_name="ann", name="Ann Lee")])
         db.session.commit()
     shown = {
         "priority": "2 - High",

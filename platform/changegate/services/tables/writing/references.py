@@ -28,8 +28,8 @@ def resolve_references(table: Table, caller: Caller, texts: Mapping[str, str], *
     """Return the sys_ids for the texts of reference fields; those of a list are comma-separated.
 
     A text is looked up as a sys_id, then as the login name of a user, then as a case-insensitive display name, and with
-    `by_display` as a sys_id last: login names come first, since users choose their display names. All fields that refer to one table share the statement for sys_ids. Raises
-    `RequestUnreadable` if a text matches no record or several.
+    `by_display` as a sys_id last. Login names come first, since users choose their display names. All fields that refer
+    to one table share the statement for sys_ids. Raises `RequestUnreadable` if a text matches no record or several.
     """
     by_target: dict[str, list[str]] = {}
     for name, text in texts.items():
