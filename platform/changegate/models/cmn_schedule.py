@@ -67,8 +67,8 @@ class CmnScheduleBlackout(CmnSchedule):
     override_role: Mapped[str | None] = reference("Override role", "sys_user_role", ondelete="RESTRICT")
     configuration_items: Mapped[str | None] = glide_list("Configuration items and services", "cmdb_ci")
     assignment_groups: Mapped[str | None] = glide_list("Assignment groups", "sys_user_group")
-    environments: Mapped[str | None] = string("Environments", 1000)
-    change_types: Mapped[str | None] = string("Types", 100)
+    environments: Mapped[str | None] = string("Environments", 1000, example="production,staging")
+    change_types: Mapped[str | None] = string("Types", 100, example="normal,standard")
     condition: Mapped[str | None] = text("Condition")
 
 

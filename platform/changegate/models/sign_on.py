@@ -46,9 +46,13 @@ class OidcProviderConfiguration(Record, Base):
 
     name: Mapped[str] = string("Name", 100, unique=True, description="The name on the login page: Log in with …")
     alias: Mapped[str] = string(
-        "Alias", 40, unique=True, description="The part of the redirect URI: lower-case letters, digits, and hyphens."
+        "Alias",
+        40,
+        unique=True,
+        description="The part of the redirect URI: lower-case letters, digits, and hyphens.",
+        example="example-idp",
     )
-    issuer: Mapped[str] = string("Issuer", MAX_ISSUER_LENGTH)
+    issuer: Mapped[str] = string("Issuer", MAX_ISSUER_LENGTH, example="https://idp.example.com")
     client_id: Mapped[str] = string("Client ID", 255)
     # Encrypted; a provider without one is a public client, which PKCE protects.
     client_secret: Mapped[str | None] = text("Client secret", is_secret=True)

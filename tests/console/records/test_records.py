@@ -50,6 +50,12 @@ def test_the_form_of_a_new_record_has_the_defaults(admin: Visitor) -> None:
     assert re.search(r'name="name" value="Ada"', text)
 
 
+def test_an_empty_field_shows_an_example(admin: Visitor) -> None:
+    text = admin.open("/records/cmn_schedule_blackout/new").text
+    for example in ("Europe/Berlin", "production,staging", "normal,standard"):
+        assert f'placeholder="For example, {example}"' in text
+
+
 def test_a_missing_value_is_shown_at_its_field(admin: Visitor) -> None:
     answer = admin.send(admin.open(f"{GROUPS}/new"), "record", {"name": ""})
     assert answer.status_code == 403
