@@ -46,7 +46,7 @@ def see_one_event(page: Page) -> None:
 def revoke_it(page: Page, token: str) -> None:
     open_module(page, "Manage Tokens")
     row = page.get_by_role("row").filter(has_text="Portal")
-    expect(row).to_contain_text("first use of an ID token")
+    expect(row).to_contain_text("First use of an ID token")
     expect(page.get_by_text(token)).to_have_count(0)
     row.get_by_text("Revoke", exact=True).click()
     row.get_by_role("button", name="Revoke this token").click()
