@@ -126,7 +126,7 @@ def test_an_event_becomes_a_condition(admin: Page, desk: Running, idp: str) -> N
     client_id = save(admin)
     assert exchange(desk, client_id, sign(idp, azp="release-bot")) == 200
     admin.goto(f"/inbound-integrations/events?sysparm_query=entity.client_id={client_id}")
-    admin.get_by_role("table").get_by_role("link").first.click()
+    admin.locator("tbody a").first.click()
     row = admin.get_by_role("row").filter(has_text="release-bot")
     row.get_by_text("Constrain to this value").click()
     row.get_by_role("button", name="Refuse other values").click()
@@ -173,6 +173,6 @@ def test_no_page_of_an_integration_is_wider_than_the_screen(admin: Page, desk: R
         assert width_of(admin) <= width
     admin.goto("/inbound-integrations/events")
     assert width_of(admin) <= width
-    admin.get_by_role("table").get_by_role("link").first.click()
+    admin.locator("tbody a").first.click()
     expect(admin.get_by_role("heading", name="Rules")).to_be_visible()
     assert width_of(admin) <= width

@@ -89,7 +89,7 @@ def test_it_works_without_scripts_and_on_a_narrow_screen(
     page.goto("/login")
     page.get_by_label("User name").fill("admin")
     page.get_by_label("Password").fill(ADMIN_PASSWORD)
-    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Log in", exact=True).click()
     script = open_script(page, client_id)
     expect(page.get_by_role("status")).to_contain_text("Waiting for the first exchange")
     assert run(script, sign(idp)).returncode == 0

@@ -99,7 +99,7 @@ def test_a_user_links_their_account(browser: Browser, desk: Running, provider: s
         assert_accessible(page)
         page.get_by_label("User name").fill(tom.user_name)
         page.get_by_label("Password").fill(tom.password)
-        page.get_by_role("button", name="Log in").click()
+        page.get_by_role("button", name="Log in", exact=True).click()
         page.goto("/preferences/single-sign-on")
         assert_accessible(page)
         page.get_by_label("Current password").fill(tom.password)

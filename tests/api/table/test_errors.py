@@ -54,7 +54,7 @@ def test_asks_unauthenticated_callers_for_credentials(client: FlaskClient, heade
         assert response.headers["WWW-Authenticate"] == 'BASIC realm="Service-now"'
 
 
-@pytest.mark.parametrize("name", ["foo", "sys_tiny_url", "oauth_credential", "Change_request", "a\0b", "\u00e9"])
+@pytest.mark.parametrize("name", ["foo", "sys_tiny_url", "oauth_exchange_figure", "Change_request", "a\0b", "\u00e9"])
 def test_answers_400_for_tables_that_are_not_served(api: TableApi, name: str) -> None:
     api.path = f"/api/now/table/{quote(name)}"
     for response in (api.page(), api.get("0" * 32), api.create(), api.update("0" * 32, {}), api.delete("0" * 32)):
