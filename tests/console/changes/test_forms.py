@@ -160,3 +160,11 @@ def test_the_form_of_a_task_shows_what_most_tasks_need_and_takes_notes(desk: Des
 def task_of(desk: Desk) -> dict[str, str]:
     """Return the fields of a task of the change."""
     return {"change_request": desk.change, "short_description": "Label the cable"}
+
+
+def test_a_new_change_can_begin_with_a_template(desk: Desk) -> None:
+    page = desk.tom.open("/change-requests/new").text
+    link = re.search(r'href="([^"]+)">From a template<', page)
+    assert link
+    assert "<h1>Request a change" in desk.tom.open(link[1]).text
+    assert "From a template" not in desk.tom.open(f"/change-requests/{desk.change}/edit").text
