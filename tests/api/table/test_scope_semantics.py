@@ -60,7 +60,9 @@ def test_a_broadly_scoped_token_gets_no_further_than_its_user(desk: TokenDesk) -
     token = desk.token(desk.register(scope_restriction=False))
 
     assert desk.call(token, "POST", USERS, json={"user_name": "eve"}).status_code == 403
-    assert desk.call(token, "GET", "/api/now/table/oauth_entity").status_code == 403
+    assert desk.call(token, "GET", "/api/now/table/oidc_provider_configuration").status_code == 403
+    # Everybody may read the integrations that they own.
+    assert desk.call(token, "GET", "/api/now/table/oauth_entity").get_json()["result"] == []
 
 
 def test_a_star_protects_every_table(desk: TokenDesk) -> None:
