@@ -96,7 +96,7 @@ def test_refuses_like_the_table_api(app: Flask, stats: Callable[..., TestRespons
     assert app.test_client().get(STATS).status_code == 401
     add_user("plain")
     headers = basic("plain", "itil itil itil")
-    refused = app.test_client().get("/api/now/stats/oauth_entity?sysparm_count=true", headers=headers)
+    refused = app.test_client().get("/api/now/stats/oidc_provider_configuration?sysparm_count=true", headers=headers)
     assert refused.status_code == 403
     assert error_of(refused) == ("Operation Failed", "ACL Exception Read Failed due to security constraints")
 
