@@ -26,11 +26,15 @@ def test_admits_those_who_manage_integrations(sign_in: SignIn, role: str) -> Non
 @pytest.mark.parametrize("role", ["itil", "change_manager", "approver_user"])
 def test_refuses_integrations_to_users_without_the_role(sign_in: SignIn, integration: Registered, role: str) -> None:
     person = sign_in("tom.okafor", role)
-    for path in ("", "/new", "/new/jwt-bearer", f"/{integration.entity.client_id}", "/unknown"):
+    for path in ("", "/new", "/new/jwt-bearer"):
         answer = person.open(f"/inbound-integrations{path}")
         assert answer.status_code == 403
         assert "You need the role oauth_admin, mi_admin, or admin" in answer.text
         assert integration.entity.name not in answer.text
+    # An integration that they do not own is answered like an unknown one.
+    pages = [person.open(f"/inbound-integrations/{name}") for name in (integration.entity.client_id, "unknown")]
+    assert [page.status_code for page in pages] == [404, 404]
+    assert all(integration.entity.name not in page.text for page in pages)
     assert "Inbound Integrations" not in person.open("/").text
 
 
