@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 import pytest
 from flask import Flask
+from sqlalchemy import update
 
 from changegate.console.guards import LISTS_FOR_OWNERS, PAGES_FOR_OWNERS
 from changegate.extensions import db
-from changegate.models import SysUser, SysUserGroup, SysUserGroupMember
+from changegate.models import SysUser, SysUserGroup, SysUserGroupMember, Task
 from changegate.services.integrations.saving import Registered, register_integration
+from tests.conftest import basic
 from tests.console.conftest import PASSWORD, MakeChange, SignIn, fields
 from tests.console.integrations.test_views import add_event
 from tests.console.visitor import Visitor
@@ -211,3 +213,24 @@ def test_a_former_owner_reads_nothing(
 def test_owners_without_a_session_sign_in(visitor: Visitor, own: Known) -> None:
     assert visitor.open(own.path).location.startswith("/login")
     assert visitor.sign_in("nora", PASSWORD, f"/login?next={own.path}").location == own.path
+
+
+def test_walks_show_an_integration_to_its_owners_only(
+    app: Flask, sign_in: SignIn, integration: Registered, make_change: MakeChange
+) -> None:
+    entity = integration.entity
+    change = make_change(short_description="x")
+    with app.app_context():
+        values = {"oauth_entity": entity.sys_id}
+        db.session.execute(update(Task.__table__).where(Task.__table__.c["sys_id"] == change).values(values))
+        db.session.commit()
+    sign_in("tom.okafor", "itil")
+    api = app.test_client()
+
+    def read(query: str) -> str:
+        path = f"/api/now/table/change_request?sysparm_fields=number,oauth_entity.name&{query}"
+        return api.get(path, headers=basic("tom.okafor", PASSWORD)).text
+
+    assert entity.name not in read("")
+    assert "CHG" not in read(f"sysparm_query=oauth_entity.name={entity.name}")
+    assert "CHG" in read(f"sysparm_query=sys_id={change}")

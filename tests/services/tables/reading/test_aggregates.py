@@ -116,7 +116,7 @@ def test_counts_only_what_the_caller_may_see() -> None:
 def test_needs_the_right_to_read() -> None:
     with pytest.raises(AccessRefused):
         aggregate_records(
-            get_table("oauth_entity"),
+            get_table("oidc_provider_configuration"),
             Caller(ADMIN, "x", Permissions(frozenset())),
             parse_encoded_query(""),
             Aggregation(counts=True),
