@@ -67,7 +67,7 @@ def find_schema(at_work: Connection) -> Schema:
 
 
 def find_oldest(scripts: ScriptDirectory, revision: str | None) -> str | None:
-    """Return the newest migration up to a revision that breaks older versions, or None if there is none."""
+    """Return the newest migration up to a revision that breaks older versions, or None."""
     breaking = [
         script.revision
         for script in scripts.walk_revisions()

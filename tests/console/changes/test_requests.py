@@ -186,7 +186,7 @@ def test_a_change_that_the_user_may_not_read_says_who_may(
     assert refused.status_code == 404
     assert "You see the changes that you have requested or opened" in refused.text
     assert "change_manager" in refused.text
-    # For those who see every change, there is none.
+    # Users who can read every change see no such notice.
     missing = sign_in("rita", "sn_change_read").open(f"/change-requests/{'0' * 32}")
     assert missing.status_code == 404
     assert "You see the changes" not in missing.text

@@ -29,7 +29,7 @@ FURTHER: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """Whether an operation on a table is permitted: by `roles`, or to every user if there are none.
+    """Whether an operation on a table is permitted: to users with one of `roles`, or to every user if it is empty.
 
     `is_limited` means own records only. For what is refused, `roles` are those that would permit it; without any,
     only Changegate itself writes the table.
