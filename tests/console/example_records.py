@@ -91,6 +91,7 @@ def add_examples(app: Flask) -> Examples:
                 "table_name": "sys_user",
                 "sys_id": people["nobody"],
                 "change_requests.sys_id": change,
+                "change_forms.sys_id": change,
                 "/change-requests/<sys_id>/watch:sys_id": change,
                 "change_files.sys_id": change,
                 "approvals.sys_id": _approval_of(people["manager"]),

@@ -24,7 +24,7 @@ from changegate.console import (
 from changegate.console.approvals import delegations, my_approvals
 from changegate.console.approvals import views as approval_views
 from changegate.console.calendar import views as calendar_views
-from changegate.console.changes import files, requests, task_page
+from changegate.console.changes import files, forms, requests, task_page
 from changegate.console.changes import views as change_views
 from changegate.console.dashboard import views as dashboard_views
 from changegate.console.guards import manages_integrations, protect_forms
@@ -55,6 +55,7 @@ AREAS = (
     machine_identities,
     security_findings,
     change_views,
+    forms,
     files,
     requests,
     approval_views,

@@ -78,7 +78,7 @@ GROUPS = (
         (
             Module("My work", "my_work.page_view", "person"),
             _list_of("task", "My groups", "people", f"{GROUP_WORK}^ORDERBYDESCnumber"),
-            Module("Change requests", "change_requests.list_view", "change", ("change_files",)),
+            Module("Change requests", "change_requests.list_view", "change", ("change_forms", "change_files")),
             Module("Request a change", "change_offers.list_view", "plus"),
             Module("Dashboard", "dashboard.page_view", "chart"),
             Module("Calendar", "calendar.month_view", "calendar"),
