@@ -19,9 +19,11 @@ from changegate.services.process.blockers import Blocker, list_blockers
 from changegate.services.process.changes import lock_change
 from changegate.services.process.facts import gather_facts
 from changegate.services.process.next_states import next_states
+from changegate.services.process.planning_work import impact
 from changegate.services.schedules.row_rules import RELEASE
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record, delete_record, update_record
+from changegate.services.workers.workers import Assignment
 from tests.conftest import Clock
 from tests.services.approvals.asked_changes import (
     AUTHORIZE,
@@ -204,19 +206,112 @@ def test_only_change_managers_remove_a_service_that_a_freeze_names(approver: Cal
     change, foreign = change_in(SCHEDULED, approval="approved"), change_in(NEW)
     row = add("task_cmdb_ci_service", task=change, cmdb_ci_service=service)
     services = get_table("task_cmdb_ci_service")
+    commit()
     with pytest.raises(AccessRefused) as removal:
         delete_record(services, approver, row)
+    db.session.rollback()
     with pytest.raises(AccessRefused) as replacement:
         update_record(services, approver, row, {"cmdb_ci_service": other})
+    db.session.rollback()
     with pytest.raises(OperationFailed) as transfer:
         update_record(services, ROOT, row, {"task": foreign})
-    assert "only change managers remove it" in str(removal.value.detail)
+    assert "only change managers take a change out of a freeze" in str(removal.value.detail)
     assert replacement.value.detail == removal.value.detail
     assert "task: the field cannot change" in str(transfer.value.detail)
     assert "Year end" in refusal_of(change, IMPLEMENT, approver)
     edit("cmn_schedule_blackout", ended, active="false")
     delete_record(services, approver, row)
     edit("change_request", change, state=IMPLEMENT)
+
+
+def scope_of_freezes() -> dict[str, tuple[dict[str, str], dict[str, str]]]:
+    """Return what a freeze covers, and the fields of a change that it covers, with an edit that would leave it."""
+    add_group("Database")
+    router, switch = (add("cmdb_ci", name=name) for name in ("router", "switch"))
+    return {
+        "assignment_groups": ({"assignment_groups": "Network"}, {"assignment_group": "Database"}),
+        "configuration_items": ({"configuration_items": "router", "cmdb_ci": router}, {"cmdb_ci": switch}),
+        "emptied": ({"configuration_items": "router", "cmdb_ci": router}, {"cmdb_ci": ""}),
+        "condition": ({"condition": "category=network", "category": "network"}, {"category": "software"}),
+    }
+
+
+@pytest.mark.parametrize(
+    ("by", "state", "start", "end"),
+    [
+        ("assignment_groups", SCHEDULED, -1, 2),
+        ("configuration_items", AUTHORIZE, 25, 30),
+        ("emptied", SCHEDULED, 25, 30),
+        ("condition", AUTHORIZE, -1, 2),
+        ("condition", SCHEDULED, 20, 22),
+    ],
+)
+def test_only_change_managers_take_a_change_out_of_a_freeze(
+    approver: Caller, by: str, state: int, start: float, end: float
+) -> None:
+    covers, edited = scope_of_freezes()[by]
+    fields = {name: covers.pop(name) for name in ("cmdb_ci", "category") if name in covers}
+    freeze(start, end, **covers)
+    change = change_in(state, approval="approved", **fields)
+    with pytest.raises(AccessRefused) as raised:
+        edit("change_request", change, approver, **edited)
+    assert "The freeze Year end covers this change" in str(raised.value.detail)
+    edit("change_request", change, approver, short_description="Other edits are possible")
+    edit("change_request", change, caller_for(add_account("max"), "change_manager", "itil"), **edited)
+
+
+def test_a_change_leaves_a_freeze_by_its_dates_and_before_it_is_assessed(approver: Caller) -> None:
+    freeze(25, 30, assignment_groups="Network", condition="stateIN-5,-2")
+    add_group("Database")
+    edit("change_request", change_in(SCHEDULED), approver, state=CANCELED)
+    edit("change_request", change_in(NEW), approver, assignment_group="Database")
+    change = change_in(SCHEDULED, approval="approved")
+    edit("change_request", change, approver, start_date=hours(20), end_date=hours(24))
+    edit("change_request", change, approver, assignment_group="Database")
+
+
+def test_a_recalculated_risk_takes_no_change_out_of_a_freeze(approver: Caller) -> None:
+    add("risk_conditions", name="Network", condition="category=network", risk="2", impact="1", order=1)
+    freeze(25, 30, condition="risk=2")
+    change = change_in(AUTHORIZE, category="network")
+    assert change_of(change)["risk"] == 2
+    with pytest.raises(AccessRefused, match="Operation Failed") as raised:
+        edit("change_request", change, approver, category="software")
+    assert "The freeze Year end covers this change" in str(raised.value.detail)
+
+
+def test_only_change_managers_remove_an_affected_item_that_a_freeze_names(approver: Caller) -> None:
+    router, switch, hub = (add("cmdb_ci", name=name) for name in ("router", "switch", "hub"))
+    change = change_in(SCHEDULED, approval="approved")
+    row, other = (add("task_ci", task=change, ci_item=item) for item in (router, switch))
+    freeze(25, 30, configuration_items="router")
+    affected = get_table("task_ci")
+    for attempt in (
+        lambda: delete_record(affected, approver, row),
+        lambda: update_record(affected, approver, row, {"ci_item": hub}),
+    ):
+        commit()
+        with pytest.raises(AccessRefused, match="Operation Failed") as raised:
+            attempt()
+        assert "The freeze Year end covers this change" in str(raised.value.detail)
+        db.session.rollback()
+    delete_record(affected, approver, other)
+    delete_record(affected, ROOT, row)
+
+
+def test_a_search_for_services_takes_no_change_out_of_a_freeze() -> None:
+    service = add("cmdb_ci", name="shop", sys_class_name="cmdb_ci_service")
+    change = change_in(SCHEDULED, approval="approved")
+    add("task_cmdb_ci_service", task=change, cmdb_ci_service=service, manually_added="false")
+    search = Assignment({}, change, ROOT)
+    ended = freeze(25, 30, configuration_items="shop")
+    commit()
+    with pytest.raises(AccessRefused) as raised:
+        impact(search)
+    assert "The freeze Year end covers this change" in str(raised.value.detail)
+    db.session.rollback()
+    edit("cmn_schedule_blackout", ended, active="false")
+    assert impact(search).message == "0 impacted services were added, 1 were removed"
 
 
 def test_an_approved_change_is_scheduled_when_the_freeze_ends(approver: Caller, later: Later) -> None:

@@ -15,8 +15,8 @@ from changegate.services.approvals.content import AFFECTED_CIS
 from changegate.services.process.changes import changes_table, lock_change
 from changegate.services.process.conflict_checks import check_conflicts, promise_around
 from changegate.services.process.edits import after_edit, after_item
+from changegate.services.process.freezes import keep_removed_in_freezes
 from changegate.services.process.recording import record_edits
-from changegate.services.schedules.stored import read_schedules
 from changegate.services.tables.registry import NoRules, Values
 from changegate.services.tables.writing.records import write_changes
 from changegate.services.users.roles import refuse_tokens
@@ -24,7 +24,6 @@ from changegate.services.users.roles import refuse_tokens
 _TASK_OF = Prepared(select(TaskCi.task).where(TaskCi.sys_id == parameter("row")))
 WINDOWS_REFUSED = "An access token cannot change the maintenance schedule of a configuration item"
 _TASK_OF_SERVICE = Prepared(select(TaskCmdbCiService.task).where(TaskCmdbCiService.sys_id == parameter("row")))
-SERVICE_FROZEN = "A freeze names this service, so only change managers remove it from a change"
 TASK_FIXED = "task: the field cannot change. Delete the record and create it for the other task"
 
 
@@ -88,33 +87,23 @@ class ImpactedServiceRules(NoRules):
             lock_change(row.task)
 
     def before_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
-        """Refuse to move a service to another task, and to take a change out of a freeze."""
+        """Refuse to move a service to another task."""
         if changes.get("task", record["task"]) != record["task"]:
             raise OperationFailed(TASK_FIXED)
-        if "cmdb_ci_service" in changes:
-            _require_manager_of_freeze(record, caller)
 
     def after_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
-        """Look for conflicts with freezes of the other service."""
-        _check_conflicts_of(record["task"], caller)
-
-    def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
-        """Refuse to take a change out of a freeze."""
-        _require_manager_of_freeze(record, caller)
+        """Look for conflicts with freezes of the other service, and refuse to take a change out of a freeze."""
+        _check_conflicts_of(record["task"], caller, record["cmdb_ci_service"])
 
     def after_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
-        """Look for conflicts without the service."""
-        _check_conflicts_of(record["task"], caller)
+        """Look for conflicts without the service, and refuse to take a change out of a freeze."""
+        _check_conflicts_of(record["task"], caller, record["cmdb_ci_service"])
 
 
-def _require_manager_of_freeze(record: Mapping[str, Any], caller: Caller) -> None:
-    if any(record["cmdb_ci_service"] in freeze.items for freeze in read_schedules().freezes):
-        caller.permissions.require_role({"change_manager"}, SERVICE_FROZEN)
-
-
-def _check_conflicts_of(sys_id: str, caller: Caller) -> None:
+def _check_conflicts_of(sys_id: str, caller: Caller, *removed: str) -> None:
     change = lock_change(sys_id)
     if change is not None:
+        keep_removed_in_freezes(change, removed, change, caller)
         check_conflicts(change, caller)
 
 

@@ -23,6 +23,7 @@ from changegate.services.process.creation_presets import (
     require_active,
 )
 from changegate.services.process.edits import after_edit, after_item
+from changegate.services.process.freezes import keep_edited_in_freezes
 from changegate.services.process.lifecycle import TaskRules, begin_task, follow_state, is_import
 from changegate.services.process.moves import advance, after_move, ends_change, require_move
 from changegate.services.process.recording import record_edits
@@ -98,6 +99,7 @@ class ChangeRules(TaskRules):
         if missing := keep_template(record, changes):
             raise data_policy(missing)
         follow_edit(record, changes)
+        keep_edited_in_freezes(record, changes, caller)
         require_move(record, changes)
         _require_reason_of_hold(record, changes)
         _require_mandatory_fields(record, changes)

@@ -28,6 +28,7 @@ from changegate.services.jobs.repeating import repeating
 from changegate.services.process.changes import lock_change
 from changegate.services.process.conflict_checks import check_conflicts
 from changegate.services.process.facts import gather_facts
+from changegate.services.process.freezes import keep_removed_in_freezes
 from changegate.services.process.moves import apply_outcome
 from changegate.services.process.recording import record_item
 from changegate.services.process.risk_calculation import follow_fact
@@ -66,7 +67,10 @@ def after_item(
         if has_conflicts:
             change = check_conflicts(change, caller)
         if name == AFFECTED_CIS:
-            follow_fact(change, {name, CONFLICTS}, caller)
+            is_written = follow_fact(change, {name, CONFLICTS}, caller)
+            after = lock_change(sys_id) if is_written else change
+            if removed is not None and after is not None:
+                keep_removed_in_freezes(change, [removed], after, caller)
         after_edit(sys_id, {name}, caller)
 
 

@@ -1,13 +1,23 @@
-"""Freezes in the process: the facts about them, their description, and moves that wait for the end of a freeze."""
+"""Freezes in the process: facts about them, their description, edits that leave them, moves that wait for their end."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from changegate.extensions import database_now
+from changegate.services.access.caller import Caller
+from changegate.services.approvals.bound import is_bound
+from changegate.services.approvals.content import is_written_by_process
 from changegate.services.jobs.queue import enqueue
-from changegate.services.schedules.freezes import FrozenSpan, freezes_over, read_subject
-from changegate.services.schedules.overrides import without_overridden
+from changegate.services.schedules.freezes import (
+    FreezeSubject,
+    FrozenSpan,
+    compared_fields,
+    freezes_over,
+    list_covering,
+    read_subject,
+)
+from changegate.services.schedules.overrides import MANAGER, without_overridden
 from changegate.services.schedules.row_rules import RELEASE
 from changegate.services.schedules.spans import HORIZON
 from changegate.services.schedules.stored import read_schedules
@@ -22,6 +32,12 @@ FREEZE_FACTS = frozenset({PLANNED, NOW, f"{PLANNED}_hard", f"{NOW}_hard"})
 FREEZES = "freezes"
 # Freezes that are named; the others are counted.
 MOST_NAMED_FREEZES = 20
+LEAVING_REFUSED = (
+    "The freeze {} covers this change, and only change managers take a change out of a freeze. Ask one, or plan another"
+    " window"
+)
+# An edit of the window makes approvals void: anyone who may edit a change may plan it for a time outside of a freeze.
+_WINDOW = frozenset({"start_date", "end_date"})
 _MOMENT = timedelta(seconds=1)
 
 
@@ -44,6 +60,36 @@ def planned_window(change: Mapping[str, Any], at: datetime) -> tuple[datetime, d
         return None
     end = start + _MOMENT if end is None or end <= start else end
     return (max(start, at), end) if end > at else None
+
+
+def keep_edited_in_freezes(record: Mapping[str, Any], changes: Mapping[str, Any], caller: Caller) -> None:
+    """Refuse an edit that takes a change out of a freeze (`keep_in_freezes`)."""
+    edited = {name for name in changes.keys() - _WINDOW if not is_written_by_process(name)}
+    if is_bound(record) and not compared_fields().isdisjoint(edited):
+        before, after = record, {**record, **{name: changes[name] for name in edited}}
+        window = {name: changes.get(name, record[name]) for name in _WINDOW}
+        keep_in_freezes(read_subject(before), read_subject(after), window, caller)
+
+
+def keep_removed_in_freezes(
+    before: Mapping[str, Any], removed: Iterable[str], after: Mapping[str, Any], caller: Caller
+) -> None:
+    """Refuse a removal of items, which are not stored any more, that takes a change out of a freeze."""
+    if is_bound(before) and read_schedules().freezes:
+        keep_in_freezes(read_subject(before, removed), read_subject(after), after, caller)
+
+
+def keep_in_freezes(before: FreezeSubject, after: FreezeSubject, window: Mapping[str, Any], caller: Caller) -> None:
+    """Refuse callers other than change managers who take a change out of a freeze.
+
+    The freezes are those that can still stop the change: at some time from now to the end of its planned window.
+    """
+    at = database_now()
+    _, end = planned_window(window, at) or (at, at + _MOMENT)
+    covering = [each.freeze for each in freezes_over(before, at, end)]
+    kept = set(list_covering(after, covering))
+    if left := [freeze.name for freeze in covering if freeze not in kept]:
+        caller.permissions.require_role({MANAGER}, LEAVING_REFUSED.format(left[0]))
 
 
 def list_freezes(condition: TransitionCondition, facts: Facts) -> Iterator[tuple[FrozenSpan, str]]:

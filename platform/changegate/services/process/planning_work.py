@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from changegate.errors import RecordChanged, RecordNotFound
-from changegate.services.access.caller import Caller
+from changegate.services.access.caller import SYSTEM_CALLER, Caller
 from changegate.services.approvals.content import AFFECTED_CIS
 from changegate.services.configuration_items.affected import add_affected, add_services, refresh_services, require_items
 from changegate.services.conflicts.detection import RELEVANT_FIELDS, count_affected, require_free
@@ -13,7 +13,9 @@ from changegate.services.conflicts.slots import Rejected, find_obstacles
 from changegate.services.process.changes import changes_table, lock_change
 from changegate.services.process.conflict_checks import check_conflicts
 from changegate.services.process.edits import after_edit
+from changegate.services.process.freezes import keep_removed_in_freezes
 from changegate.services.process.recording import record_item
+from changegate.services.schedules.freezes import read_subject
 from changegate.services.tables.reading.records import get_row, require_operation
 from changegate.services.tables.registry import Table, Values
 from changegate.services.tables.values import INSTANT_FORMAT, render_value
@@ -38,7 +40,7 @@ def affect(work: Assignment) -> WorkOutcome:
         check_conflicts(change, caller)
         after_edit(change["sys_id"], {AFFECTED_CIS}, caller)
     if work.request.get("refresh_impacted_services"):
-        refresh_services(change["sys_id"], caller.user_name)
+        _refresh_services(change, caller)
     return WorkOutcome(f"{len(added)} affected CIs were added")
 
 
@@ -52,9 +54,17 @@ def impact(work: Assignment) -> WorkOutcome:
         added = add_services(change["sys_id"], named, author)
         check_conflicts(change, work.caller, is_job=True)
         return WorkOutcome(f"{len(added)} services were added")
-    came, went = refresh_services(change["sys_id"], author)
+    came, went = _refresh_services(change, work.caller)
     check_conflicts(change, work.caller, is_job=True)
     return WorkOutcome(f"{came} impacted services were added, {went} were removed")
+
+
+def _refresh_services(change: Values, caller: Caller) -> tuple[int, int]:
+    before = read_subject(change)
+    counts = refresh_services(change["sys_id"], caller.user_name)
+    # Work has all roles, also for callers without them.
+    keep_removed_in_freezes(change, before.items, change, SYSTEM_CALLER)
+    return counts
 
 
 @does("conflict")

@@ -64,9 +64,10 @@ def subject_of(change: Mapping[str, Any], further_items: Iterable[str] = ()) -> 
     return FreezeSubject(items, change.get("source_environment"), change)
 
 
-def read_subject(change: Mapping[str, Any]) -> FreezeSubject:
+def read_subject(change: Mapping[str, Any], further_items: Iterable[str] = ()) -> FreezeSubject:
     """Return what freezes are compared with, also the stored affected CIs and impacted services of a change."""
-    return subject_of(change, (row.item for row in _ITEMS_OF.all({"change": change["sys_id"]})))
+    stored = (row.item for row in _ITEMS_OF.all({"change": change["sys_id"]}))
+    return subject_of(change, (*stored, *further_items))
 
 
 def compared_fields() -> frozenset[str]:
