@@ -2,14 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 
 from flask import Blueprint, url_for
 from flask.typing import ResponseReturnValue
 
 from changegate.console.guards import require_integration_administrator
-from changegate.console.records.computed_lists import ComputedTable, Row, add_computed_table
+from changegate.console.records.computed_lists import Row, add_computed_table
 from changegate.console.records.list_state import query_of
 from changegate.console.records.list_views import list_page
 from changegate.console.records.own_lists import show_list_with
@@ -25,22 +24,19 @@ from changegate.services.tables.display.display_values import WireRecord
 bp = Blueprint("machine_identities", __name__, url_prefix="/machine-identity/identities")
 bp.before_request(require_integration_administrator)
 KINDS = {"machine": "Web service access only", "person": "May be a person", "other": "Machine account"}
-ENTRIES: Mapping[str, Entry] = MappingProxyType(
-    {
-        "sys_id": Entry("GUID", "Sys ID", 32),
-        "user_name": Entry("string", "User ID"),
-        "name": Entry("string", "Name"),
-        "active": Entry("boolean", "Active"),
-        "kind": Entry("choice", "Kind", choices=KINDS),
-        "integrations": Entry("string", "Integrations"),
-        "privileges": Entry("string", "High-privilege roles"),
-        "roles": Entry("string", "Other roles"),
-        "tokens": Entry("integer", "Tokens, 7 days"),
-        "last_exchange_at": Entry("glide_date_time", "Last exchange"),
-        "last_call_at": Entry("glide_date_time", "Last change created"),
-        "findings": Entry("integer", "Findings"),
-    }
-)
+ENTRIES: Mapping[str, Entry] = {
+    "user_name": Entry("string", "User ID"),
+    "name": Entry("string", "Name"),
+    "active": Entry("boolean", "Active"),
+    "kind": Entry("choice", "Kind", choices=KINDS),
+    "integrations": Entry("string", "Integrations"),
+    "privileges": Entry("string", "High-privilege roles"),
+    "roles": Entry("string", "Other roles"),
+    "tokens": Entry("integer", "Tokens, 7 days"),
+    "last_exchange_at": Entry("glide_date_time", "Last exchange"),
+    "last_call_at": Entry("glide_date_time", "Last change created"),
+    "findings": Entry("integer", "Findings"),
+}
 
 
 def _rows() -> Iterator[Row]:
@@ -80,18 +76,15 @@ def _links(row: Row) -> Mapping[str, str]:
     return links
 
 
-IDENTITIES = ComputedTable(
-    name="machine_identity",
-    label="Machine Identity",
-    model=None,
+IDENTITIES = add_computed_table(
+    "machine_identity",
+    "Machine Identity",
+    ENTRIES,
     display_field="user_name",
     access=READ_BY_INTEGRATION_ADMINISTRATORS,
-    declared=ENTRIES,
-    is_audited=False,
     rows=_rows,
     links=_links,
 )
-add_computed_table(IDENTITIES)
 show_list_with("machine_identity", "console/machine_identities.html", _context)
 
 

@@ -5,7 +5,6 @@ See docs/reference/inbound-integrations.md#console.
 
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import md5
-from types import MappingProxyType
 from typing import Any
 
 from flask import Blueprint, g, url_for
@@ -13,7 +12,7 @@ from flask.typing import ResponseReturnValue
 
 from changegate.console.guards import require_integration_administrator
 from changegate.console.integrations.tabs import ENDPOINTS
-from changegate.console.records.computed_lists import ComputedTable, Row, add_computed_table
+from changegate.console.records.computed_lists import Row, add_computed_table
 from changegate.console.records.list_state import query_of
 from changegate.console.records.list_views import list_page
 from changegate.console.records.own_lists import show_list_with
@@ -31,19 +30,16 @@ bp = Blueprint("security_findings", __name__, url_prefix="/machine-identity/find
 bp.before_request(require_integration_administrator)
 # Numbers as in sys_choice, so that the highest comes first.
 NUMBERS = {severity: at for at, severity in enumerate(SEVERITIES, start=1)}
-ENTRIES: Mapping[str, Entry] = MappingProxyType(
-    {
-        "sys_id": Entry("GUID", "Sys ID", 32),
-        "name": Entry("string", "Subject"),
-        "kind": Entry("choice", "Kind of subject", choices={INTEGRATION: "Integration", ACCOUNT: "Machine identity"}),
-        "subject": Entry("string", "Client ID or user ID"),
-        "severity": Entry("integer", "Severity", choices={str(NUMBERS[name]): SEVERITIES[name] for name in NUMBERS}),
-        "sentence": Entry("string", "Finding"),
-        "code": Entry("string", "Code"),
-        "remedy": Entry("string", "Remedy"),
-        "target": Entry("string", "Place of the remedy"),
-    }
-)
+ENTRIES: Mapping[str, Entry] = {
+    "name": Entry("string", "Subject"),
+    "kind": Entry("choice", "Kind of subject", choices={INTEGRATION: "Integration", ACCOUNT: "Machine identity"}),
+    "subject": Entry("string", "Client ID or user ID"),
+    "severity": Entry("integer", "Severity", choices={str(NUMBERS[name]): SEVERITIES[name] for name in NUMBERS}),
+    "sentence": Entry("string", "Finding"),
+    "code": Entry("string", "Code"),
+    "remedy": Entry("string", "Remedy"),
+    "target": Entry("string", "Place of the remedy"),
+}
 
 
 def assessed() -> tuple[Reading, Assessment]:
@@ -90,18 +86,15 @@ def _context(_records: Sequence[WireRecord]) -> Mapping[str, Any]:
     return {"assessment": assessed()[1], "severities": SEVERITIES, "costs": COSTS}
 
 
-FINDINGS = ComputedTable(
-    name="security_finding",
-    label="Security Finding",
-    model=None,
+FINDINGS = add_computed_table(
+    "security_finding",
+    "Security Finding",
+    ENTRIES,
     display_field="name",
     access=READ_BY_INTEGRATION_ADMINISTRATORS,
-    declared=ENTRIES,
-    is_audited=False,
     rows=_rows,
     links=_links,
 )
-add_computed_table(FINDINGS)
 show_list_with("security_finding", "console/security_findings.html", _context)
 
 

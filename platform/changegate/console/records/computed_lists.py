@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from changegate.database import require_time
+from changegate.models.base import SYS_ID_LENGTH, Entry
 from changegate.services.access.caller import Caller
 from changegate.services.state_models.conditions import CONDITION_OPERATORS, FactCondition, parse_condition
 from changegate.services.tables.choices import find_choices
@@ -15,7 +16,7 @@ from changegate.services.tables.display.shapes import DisplayValue, Shape
 from changegate.services.tables.queries.encoded_query import TEXT_SEARCH, Condition, EncodedQuery, render_encoded_query
 from changegate.services.tables.queries.query_measure import require_measure
 from changegate.services.tables.reading.records import read_page, require_operation
-from changegate.services.tables.registry import Table, View, find_table, get_table
+from changegate.services.tables.registry import Access, Table, View, find_table, get_table
 from changegate.services.tables.values import local_text, render_value
 
 Row = Mapping[str, Any]
@@ -38,9 +39,29 @@ class ComputedTable(View):
 COMPUTED: dict[str, ComputedTable] = {}
 
 
-def add_computed_table(table: ComputedTable) -> None:
-    """Make a computed table known to the lists."""
-    COMPUTED[table.name] = table
+def add_computed_table(
+    name: str,
+    label: str,
+    entries: Mapping[str, Entry],
+    *,
+    display_field: str,
+    access: Access,
+    rows: Callable[[], Iterable[Row]],
+    links: Callable[[Row], Mapping[str, str]],
+) -> ComputedTable:
+    """Return a computed table, made known to the lists; `entries` are those of its fields besides `sys_id`."""
+    COMPUTED[name] = table = ComputedTable(
+        name=name,
+        label=label,
+        model=None,
+        display_field=display_field,
+        access=access,
+        declared={"sys_id": Entry("GUID", "Sys ID", SYS_ID_LENGTH), **entries},
+        is_audited=False,
+        rows=rows,
+        links=links,
+    )
+    return table
 
 
 def get_listed(name: str) -> Table:
