@@ -1,7 +1,7 @@
 """Times on pages, in the time zone and the format of the signed-in user, otherwise in UTC and as in ISO 8601."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from flask import g
 from flask_login import current_user
@@ -63,6 +63,15 @@ def _date_format() -> str:
 def shown(moment: datetime) -> str:
     """Return a time as text, with the name of the time zone."""
     return f"{local(moment):%Y-%m-%d %H:%M:%S} {time_zone()}"
+
+
+def in_words(time: timedelta) -> str:
+    """Return a time in its largest unit, such as 3.5 days."""
+    seconds = time.total_seconds()
+    for length, unit in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
+        if seconds >= length:
+            return f"{seconds / length:.1f} {unit}"
+    return "1 second" if round(seconds) == 1 else f"{seconds:.0f} seconds"
 
 
 def parse_local(text: str) -> datetime | None:

@@ -57,6 +57,11 @@ def user_of(name: str) -> str:
     return str(db.session.execute(select(SysUser.sys_id).filter_by(user_name=name)).scalar_one())
 
 
+def user_id(desk: Desk, name: str) -> str:
+    with desk.app.app_context():
+        return user_of(name)
+
+
 def approval_of(desk: Desk, user_name: str) -> str:
     """Return the path of the latest approval of a user."""
     with desk.app.app_context():
@@ -180,8 +185,16 @@ def test_an_approval_that_was_added_by_hand_is_answered_by_its_approver(desk: De
         asked = {"sysapproval": desk.change, "approver": user_of("rita"), "state": "requested"}
         create_record(get_table("sysapproval_approver"), ROOT, asked)
         db.session.commit()
+    save(desk, implementation_plan="Unplug it.", start_date="2050-03-01 10:00:00")
     path = approval_of(desk, "rita")
-    assert "it is requested from another user" in desk.tom.open(path).text
+    text = desk.tom.open(path).text
+    assert "it is requested from another user" in text
+    for fact in ('<h2 id="covered">What is asked</h2>', "Unplug it.", "2050-03-01 10:00", "<dt>Requested by</dt>"):
+        assert fact in text
+    # Rita, who may not read the change, sees the fields of her approval.
+    text = rita.open(path).text
+    assert '<dt>Approver</dt><dd dir="auto">rita</dd>' in text
+    assert "Unplug it." not in text
     assert send(rita, path, "approved") == 302
     assert "rita approved" not in rita.open(path).text
     assert "Approved</span>" in rita.open(path).text
@@ -194,6 +207,44 @@ def test_an_approval_outlives_its_change(desk: Desk, asked: Visitor) -> None:
         delete_record(get_table("change_request"), ROOT, desk.change)
         db.session.commit()
     assert "its change does not exist any more" in asked.open(path).text
+
+
+def test_my_approvals_are_a_list_with_what_is_planned(desk: Desk, asked: Visitor) -> None:
+    text = asked.open("/my-approvals").text
+    for head, value in (
+        ("Risk", "Low"),
+        ("Planned start date", '<time datetime="2050-03-01T10:00:00Z">2050-03-01 10:00</time>'),
+        ("Requested by", f'<a href="/records/sys_user/{user_id(desk, "tom")}">tom</a>'),
+    ):
+        assert re.search(rf'data-label="{head}"[^>]*>(<a [^>]*>)?{re.escape(value)}<', text), head
+    assert re.search(r'data-label="Waiting">[\d.]+ (second|minute)s?<', text)
+    # A second one is requested later, and listed first.
+    group = str(desk.field("assignment_group"))
+    with desk.app.app_context():
+        fields = {"short_description": "Move a switch", "risk": "2", "requested_by": user_of("tom")}
+        fields["assignment_group"] = group
+        second = create_record(get_table("change_request"), ROOT, fields)["sys_id"]
+        update_record(get_table("change_request"), ROOT, str(second), {"state": "-4"})
+        oldest = select(SysapprovalApprover).filter_by(sysapproval=desk.change)
+        for row in db.session.execute(oldest).scalars():
+            row.sys_created_on -= timedelta(days=3)
+        db.session.commit()
+    listed = asked.open("/my-approvals").text
+    assert listed.index("Move a switch") < listed.index("Move a router")
+    assert ">3.0 days<" in listed
+    for query, shown, left_out in (
+        ("sysparm_query=risk=2", "switch", "router"),
+        ("search=router", "router", "switch"),
+        ("sysparm_query=ORDERBYrisk", "switch", "nothing else"),
+    ):
+        text = asked.open(f"/my-approvals?{query}").text
+        assert f"Move a {shown}" in text
+        assert f"Move a {left_out}" not in text
+    page = asked.open("/my-approvals?sysparm_query=risk=2")
+    [value] = re.findall(r'name="approval" value="([^"]+)"', page.text)
+    done = asked.send(page, "selection", {"approval": value, "state": "approved"})
+    assert "answered" in done.text
+    assert "Nothing matches" in done.text
 
 
 def test_my_approvals_are_answered_together_each_with_a_result(desk: Desk) -> None:

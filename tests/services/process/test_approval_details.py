@@ -1,13 +1,15 @@
 """The details of approvals, on both databases: what is asked, of whom, and what has changed since an answer."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask import Flask
+from sqlalchemy import update
 
 from changegate.errors import RecordNotFound
-from changegate.extensions import now
+from changegate.extensions import db, now
+from changegate.models import SysapprovalApprover
 from changegate.services.process.approval_details import get_details, list_waiting, list_waiting_for
 from changegate.services.process.changes import find_change
 from changegate.services.tables.registry import get_table
@@ -47,7 +49,7 @@ def change(people: dict[str, str]) -> str:
 
 def waiting(user: str) -> list[str]:
     """Return the approvers of what waits for a user."""
-    return [each.row["approver"] for each in list_waiting_for(caller_for(user), 10)]
+    return [each["approver"] for each in list_waiting_for(caller_for(user), 10)]
 
 
 def test_the_approver_sees_what_is_covered_and_who_else_is_asked(people: dict[str, str], change: str) -> None:
@@ -84,6 +86,25 @@ def test_what_waits_for_a_user_contains_what_was_delegated(people: dict[str, str
     found = find_change(change)
     assert found is not None
     assert len(list_waiting(found, caller_for(people["cid"]))) == 2
+
+
+def test_what_waits_has_facts_of_its_change_the_newest_first(people: dict[str, str], change: str) -> None:
+    fields = {"risk": "2", "start_date": "2050-01-01 10:00:00", "assignment_group": add_group("Servers")}
+    later = add("change_request", requested_by=people["req"], **fields)
+    update_record(get_table("change_request"), ROOT, later, {"state": "-4"})
+    db.session.execute(
+        update(SysapprovalApprover)
+        .where(SysapprovalApprover.sysapproval == change)
+        .values(sys_created_on=now() - timedelta(hours=1))
+    )
+    first, second = list_waiting_for(caller_for(people["ann"]), 10)
+    assert (first["risk"], first["start_date"], first["requested_by"]) == (
+        2,
+        datetime(2050, 1, 1, 10, tzinfo=UTC),
+        people["req"],
+    )
+    assert (first["requester_name"], first["approver_name"], second["risk"]) == ("Req", "Ann", None)
+    assert list_waiting_for(caller_for(people["ann"]), 1) == [first]
 
 
 def test_answers_leave_the_list(people: dict[str, str], change: str) -> None:

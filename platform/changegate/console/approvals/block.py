@@ -2,23 +2,41 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from changegate.console.local_times import format_moment
+from changegate.console.local_times import format_moment, in_words
 from changegate.errors import RecordNotFound
+from changegate.extensions import now
 from changegate.models.base import version_of
 from changegate.models.change_request import CHANGE_STATES
 from changegate.models.task import APPROVALS
 from changegate.services.access.caller import Caller
 from changegate.services.approvals.content import labels_of
+from changegate.services.approvals.rounds import TABLE
 from changegate.services.process.approval_details import ApprovalDetails, get_details, list_waiting
 from changegate.services.tables.display.display_names import find_names
-from changegate.services.tables.reading.records import get_row
+from changegate.services.tables.display.shapes import DisplayValue, Shape
+from changegate.services.tables.queries.encoded_query import Condition, EncodedQuery
+from changegate.services.tables.reading.records import get_row, read_page
 from changegate.services.tables.registry import get_table
 from changegate.services.users.roles import ADMIN
 
 CHANGES = "change_request"
 LONG = 60
+# What an approval is about that no policy requested: fields of its change, or its own if the user may not read that.
+OF_CHANGE: tuple[str, ...] = (
+    *("description", "justification", "implementation_plan", "risk_impact_analysis", "backout_plan", "test_plan"),
+    *("start_date", "end_date", "risk", "cmdb_ci", "requested_by"),
+)
+OF_APPROVAL: tuple[str, ...] = (
+    "sysapproval",
+    "source_table",
+    "approver",
+    "due_date",
+    "approval_source",
+    "comments",
+    "sys_created_by",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +54,17 @@ class CoveredField:
 
 @dataclass(frozen=True, slots=True)
 class ApprovalBlock:
-    """An approval with the names of the people in it. `reads_change` tells whether the user may open its change."""
+    """An approval with the names of the people in it. `reads_change` tells whether the user may open its change.
+
+    `by_hand` is what is asked by an approval that no policy requested, which covers nothing.
+    """
 
     details: ApprovalDetails
     names: Mapping[str, str]
     reads_change: bool
     is_own: bool
     may_delegate: bool
+    by_hand: Sequence[CoveredField] = ()
 
     @property
     def sys_id(self) -> str:
@@ -70,6 +92,11 @@ class ApprovalBlock:
         return CHANGE_STATES.get(str(self.details.row["stage"]), "")
 
     @property
+    def waiting(self) -> str:
+        """How long ago the approval was requested."""
+        return in_words(max(timedelta(), now() - self.details.row["sys_created_on"]))
+
+    @property
     def covered(self) -> Sequence[CoveredField]:
         """The fields that the approval covers."""
         entries, texts = get_table(CHANGES).entries, self.details.covered
@@ -90,7 +117,8 @@ def block_of(details: ApprovalDetails, caller: Caller) -> ApprovalBlock:
     names = find_names({"sys_user": details.people}, caller).get("sys_user", {})
     reads = details.asked is not None and may_read_change(details.asked.sys_id, caller)
     is_own = details.row["approver"] == caller.sys_id
-    return ApprovalBlock(details, names, reads, is_own, is_own or ADMIN in caller.roles)
+    by_hand = () if details.row["asked_by_policy"] else _asked_by_hand(details, reads, caller)
+    return ApprovalBlock(details, names, reads, is_own, is_own or ADMIN in caller.roles, by_hand)
 
 
 def get_block(sys_id: str, caller: Caller) -> ApprovalBlock:
@@ -110,6 +138,17 @@ def may_read_change(sys_id: str, caller: Caller) -> bool:
     except RecordNotFound:
         return False
     return True
+
+
+def _asked_by_hand(details: ApprovalDetails, reads_change: bool, caller: Caller) -> list[CoveredField]:
+    if reads_change and details.asked:
+        table, sys_id, names = get_table(CHANGES), details.asked.sys_id, OF_CHANGE
+    else:
+        table, sys_id, names = get_table(TABLE), str(details.row["sys_id"]), OF_APPROVAL
+    shape = Shape("", DisplayValue.DISPLAY, exclude_reference_link=True, fields=names)
+    query = EncodedQuery((((Condition("sys_id", "=", sys_id),),),))
+    [record] = read_page(table, caller, query, shape, limit=1, offset=0).records
+    return [CoveredField(table.entries[name].label, format_moment(record[name])) for name in names if record[name]]
 
 
 def _local_text(text: str) -> str:

@@ -1,12 +1,11 @@
 """The dashboard page."""
 
-from datetime import timedelta
-
 from flask import Blueprint, render_template
 
 from changegate.console.dashboard.charts import CHARTS, NUMBERS, PIPELINES
 from changegate.console.dashboard.figures import bars_of, lead_time, numbers_of, success_rate, success_rates
 from changegate.console.guards import caller, require_login
+from changegate.console.local_times import in_words
 
 bp = Blueprint("dashboard", __name__, url_prefix="/dashboard")
 bp.before_request(require_login)
@@ -24,14 +23,5 @@ def page_view() -> str:
         numbers=list(numbers_of(NUMBERS, who)),
         success=success_rate(who),
         lead_time=lead_time(who),
-        in_words=_in_words,
+        in_words=in_words,
     )
-
-
-def _in_words(time: timedelta) -> str:
-    """Return a time in its largest unit, such as 3.5 days."""
-    seconds = time.total_seconds()
-    for length, unit in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
-        if seconds >= length:
-            return f"{seconds / length:.1f} {unit}"
-    return "1 second" if round(seconds) == 1 else f"{seconds:.0f} seconds"

@@ -17,6 +17,7 @@ DEFAULT_COLUMNS: Mapping[str, tuple[str, ...]] = {
     ),
     "task": ("number", "short_description", "sys_class_name", "state", "assignment_group", "assigned_to"),
     "sysapproval_approver": ("sysapproval", "state", "approver", "group", "sys_created_on", "answered_at"),
+    "my_approval": ("number", "short_description", "risk", "start_date", "end_date", "requester"),
     "std_change_record_producer": ("name", "description", "active", "current_version", "sys_updated_on"),
     "oauth_entity": ("name", "active", "owner", "review_date"),
     "oauth_exchange": ("sys_created_on", "entity", "outcome", "reason", "subject", "sys_id"),

@@ -77,6 +77,10 @@ class ListPage:
     total: int
     links: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
+    def links_of(self, record: WireRecord) -> Mapping[str, str]:
+        """Return the links of a record, by field."""
+        return self.links.get(record["sys_id"]["value"], {})
+
 
 def read_list(
     table: Table, caller: Caller, query: EncodedQuery, columns: Sequence[str], *, limit: int, offset: int

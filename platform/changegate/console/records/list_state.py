@@ -23,6 +23,7 @@ MOST_COLUMNS = 20
 MAX_PAGE = 1_000_000
 MAX_SEARCH_LENGTH = 100
 DEFAULT_ORDERS: Mapping[str, Order] = {
+    "my_approval": Order("sys_created_on", is_descending=True),
     "sys_email": Order("sys_created_on", is_descending=True),
     # A correlation ID begins with its time.
     "oauth_exchange": Order("sys_id", is_descending=True),

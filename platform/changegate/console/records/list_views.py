@@ -1,6 +1,7 @@
 """The list of any table: page, filter form, columns, saved filters, and exports."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from flask import Blueprint, Response, flash, redirect, render_template
 from flask.typing import ResponseReturnValue
@@ -16,7 +17,6 @@ from changegate.console.records.condition_rows import (
     JOINS,
     OPERATORS,
     PERIODS,
-    BuilderOperator,
     ConditionRow,
     kind_of,
     query_of_rows,
@@ -48,8 +48,13 @@ def list_view(table_name: str) -> ResponseReturnValue:
     return list_page(table)
 
 
-def list_page(table: Table, rows: Sequence[ConditionRow] | None = None, status: int = 200) -> ResponseReturnValue:
-    """Return the page of the list that the arguments of the request describe; `rows` are those of its filter form."""
+def list_page(
+    table: Table, rows: Sequence[ConditionRow] | None = None, status: int = 200, **more: Any
+) -> ResponseReturnValue:
+    """Return the page of the list that the arguments of the request describe; `rows` are those of its filter form.
+
+    `more` is shown by the template of a list with a page of its own.
+    """
     sent = current_request()
     state = ListState.of_arguments(table, sent.args)
     who = caller()
@@ -57,30 +62,26 @@ def list_page(table: Table, rows: Sequence[ConditionRow] | None = None, status: 
     fields = readable_columns(table, who)
     page = read_list(table, who, state.query, columns, limit=state.page_size, offset=state.offset)
     own = own_list_of(table.name)
-    context = {"links": page.links, **own.context(page.records)}
+    context = {"links": page.links, **own.context(page.records), **more}
     return render_template(
         own.template,
         wanted=state,
         table=table,
         plural=plural_of(table),
-        columns=[(name, table.entries[name].label) for name in columns],
-        records=[
-            (record, cells_of(table, columns, record, page.links.get(record["sys_id"]["value"], {})))
-            for record in page.records
-        ],
+        columns=_labeled(table, columns),
+        records=[(each, cells_of(table, columns, each, page.links_of(each))) for each in page.records],
         total=page.total,
         crumbs=crumbs_of(state, who),
         rows=rows_of_query(state.conditions, table.entries) if rows is None else rows,
         is_editing=rows is not None,
-        fields=[(name, table.entries[name].label, kind_of(table.entries[name])) for name in fields],
         # Those that are shown come first, in their order.
-        column_names=[(name, table.entries[name].label) for name in dict.fromkeys((*columns, *fields))],
+        column_names=_labeled(table, dict.fromkeys((*columns, *fields))),
         shown=columns,
         choices=find_labels(table, [name for name in fields if table.entries[name].choices is not None]),
         filters=saved_filters.list_filters(table, who),
         bulk_fields=bulk.editable_fields(table, who),
         references={name: entry.reference for name, entry in table.entries.items() if entry.kind == "reference"},
-        builder={"joins": JOINS, "operators": _operators(table), "periods": PERIODS, "encoded": ENCODED},
+        builder=_builder(table, fields),
         page_sizes=PAGE_SIZES,
         api_url="" if isinstance(table, ComputedTable) else f"{settings().base_url}{state.api_path(columns)}",
         most_exported=MOST_EXPORTED,
@@ -173,9 +174,20 @@ def export_view(table_name: str, file_format: str) -> Response:
     return Response(render(table, columns, records), mimetype=mimetype, headers={"Content-Disposition": disposition})
 
 
-def _operators(table: Table) -> list[BuilderOperator]:
+def _labeled(table: Table, names: Iterable[str]) -> list[tuple[str, str]]:
+    return [(name, table.entries[name].label) for name in names]
+
+
+def _builder(table: Table, fields: Sequence[str]) -> Mapping[str, Any]:
+    """Return what the condition builder offers: fields with their kinds, and the operators of each kind."""
     possible = operators_of(table)
-    return [each for each in OPERATORS if possible is None or each.name in possible]
+    return {
+        "joins": JOINS,
+        "fields": [(name, table.entries[name].label, kind_of(table.entries[name])) for name in fields],
+        "operators": [each for each in OPERATORS if possible is None or each.name in possible],
+        "periods": PERIODS,
+        "encoded": ENCODED,
+    }
 
 
 def _back_to(table: Table) -> str:

@@ -16,6 +16,7 @@ OWN_LISTS: Mapping[str, str] = {
     "oauth_entity": "inbound_integrations.list_view",
     "oauth_exchange": "token_events.list_view",
     "oauth_credential": "manage_tokens.list_view",
+    "my_approval": "my_approvals.list_view",
     "machine_identity": "machine_identities.list_view",
     "security_finding": "security_findings.list_view",
 }

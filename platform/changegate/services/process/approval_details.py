@@ -12,7 +12,7 @@ from sqlalchemy import String, or_, select
 
 from changegate.database import connection
 from changegate.database.prepared import Prepared, parameter
-from changegate.models import SysapprovalApprover
+from changegate.models import SysapprovalApprover, SysUser, Task
 from changegate.services.access.caller import Caller
 from changegate.services.approvals.answers import why_unanswerable
 from changegate.services.approvals.content import changed_fields, describe_differences, find_content, texts_of
@@ -35,6 +35,20 @@ _ANSWERED = Prepared(
     .where(_APPROVALS.c["sysapproval"] == parameter("change", String), _APPROVALS.c["answered_at"].is_not(None))
     .order_by(_APPROVALS.c["answered_at"].desc(), _APPROVALS.c["sys_id"])
     .limit(MOST_EARLIER)
+)
+_TASKS, _APPROVERS, _REQUESTERS = Task.__table__, SysUser.__table__.alias(), SysUser.__table__.alias()
+_WAITING = (
+    select(
+        *(_APPROVALS.c[name] for name in ("sys_id", "approver", "stage", "sys_created_on")),
+        *(_TASKS.c[name] for name in ("number", "short_description", "start_date", "end_date", "risk", "requested_by")),
+        _APPROVERS.c["name"].label("approver_name"),
+        _REQUESTERS.c["name"].label("requester_name"),
+    )
+    .join(_TASKS, _TASKS.c["sys_id"] == _APPROVALS.c["sysapproval"])
+    .join(_APPROVERS, _APPROVERS.c["sys_id"] == _APPROVALS.c["approver"])
+    .outerjoin(_REQUESTERS, _REQUESTERS.c["sys_id"] == _TASKS.c["requested_by"])
+    .where(_APPROVALS.c["state"] == REQUESTED, _APPROVALS.c["asked_by_policy"])
+    .order_by(_APPROVALS.c["sys_created_on"].desc(), _APPROVALS.c["sys_id"].desc())
 )
 
 
@@ -161,26 +175,20 @@ def list_waiting(change: Row, caller: Caller) -> list[ApprovalDetails]:
     return [each for each in (ApprovalDetails(row, asked) for row in rows) if each.refusal is None]
 
 
-def list_waiting_for(caller: Caller, most: int) -> list[ApprovalDetails]:
-    """Return the approvals that wait for the caller's own answer, or for one as a delegate, the oldest first."""
+def list_waiting_for(caller: Caller, most: int) -> list[Row]:
+    """Return the approvals that wait for the caller's own answer, or for one as a delegate, the newest first.
+
+    Each has facts of its change, also for callers who may not read the change.
+    """
     users, approvals = find_delegated(caller.sys_id)
+    is_asked = _APPROVALS.c["approver"].in_({caller.sys_id, *users})
     rows = connection().execute(
-        select(_APPROVALS)
-        .where(
-            or_(_APPROVALS.c["approver"].in_({caller.sys_id, *users}), _APPROVALS.c["sys_id"].in_(approvals)),
-            _APPROVALS.c["state"] == REQUESTED,
-            _APPROVALS.c["asked_by_policy"],
-        )
-        .order_by(_APPROVALS.c["sys_created_on"], _APPROVALS.c["sys_id"])
-        .limit(most)
+        _WAITING.where(or_(is_asked, _APPROVALS.c["sys_id"].in_(approvals)) if approvals else is_asked).limit(most)
     )
-    found: list[ApprovalDetails] = []
-    asked: dict[str, AskedChange] = {}
-    for row in (each._asdict() for each in rows):
-        change = row["sysapproval"]
-        if change not in asked and (values := find_change(change)):
-            asked[change] = AskedChange(values, caller)
-        if change in asked:
-            found.append(ApprovalDetails(row, asked[change]))
+    found = (row._asdict() for row in rows)
     # A delegate does not see what they may not answer.
-    return [each for each in found if each.row["approver"] == caller.sys_id or each.refusal is None]
+    return [
+        each
+        for each in found
+        if each["approver"] == caller.sys_id or get_details(each["sys_id"], caller).refusal is None
+    ]
