@@ -1,6 +1,7 @@
 """The audit trail: user, time, record, field, old value, and new value of each change."""
 
-from sqlalchemy import Index
+from sqlalchemy import Index, func
+from sqlalchemy import text as text_clause
 from sqlalchemy.orm import Mapped
 
 from changegate.database import Base
@@ -8,6 +9,8 @@ from changegate.models.base import Record, integer, string, text
 
 # The name of the field in the row of a deleted record; its old value is the name of the record.
 DELETED = "DELETED"
+# The condition of a partial index, which the databases use only for queries that have the same words.
+IS_USER_NAME = text_clause("tablename = 'sys_user' AND fieldname = 'user_name'")
 
 
 class SysAudit(Record, Base):
@@ -24,3 +27,12 @@ class SysAudit(Record, Base):
     user: Mapped[str] = string("User", 40)
     oldvalue: Mapped[str | None] = text("Old value", 65536)
     newvalue: Mapped[str | None] = text("New value", 65536)
+
+
+# For finding the users who had a user ID.
+Index(
+    "ix_sys_audit_former_user_name",
+    func.lower(SysAudit.__table__.c["oldvalue"]),
+    sqlite_where=IS_USER_NAME,
+    postgresql_where=IS_USER_NAME,
+)

@@ -90,6 +90,13 @@ def test_a_new_user_never_gets_an_existing_name(desk: SignOnDesk, window: Window
     assert window.name is None
 
 
+def test_a_new_user_never_gets_a_former_user_id(desk: SignOnDesk, window: Window) -> None:
+    desk.update("oidc_provider_configuration", desk.provider, create_users="true")
+    for user_name in ("Nadia.Berg", "maria"):
+        desk.update("sys_user", desk.records["maria"], user_name=user_name)
+    assert (window.sign_on(NADIA).status_code, desk.last_event().reason) == (403, "sign_on_name_taken")
+
+
 @pytest.mark.parametrize("field", ["name", "user_name"])
 @pytest.mark.parametrize("text", ["nadia.berg", "Nadia Berg"])
 def test_a_new_user_is_not_taken_for_another_in_references(

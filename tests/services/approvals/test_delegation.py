@@ -162,6 +162,16 @@ def test_a_requester_who_is_administrator_does_not_choose_the_delegate(people: d
         capacity_of(people["ann"], caller_for(people["bob"]), initiators)
 
 
+def test_a_requester_who_was_renamed_does_not_choose_the_delegate(people: dict[str, str]) -> None:
+    requester = caller_for(people["req"], "admin")
+    initiators = initiators_of(create_record(CHANGES, requester, {}))
+    delegated(people["ann"], people["bob"], requester)
+    update_record(get_table("sys_user"), ROOT, people["req"], {"user_name": "renamed"})
+
+    with pytest.raises(AccessRefused):
+        capacity_of(people["ann"], caller_for(people["bob"]), initiators)
+
+
 def test_users_delegate_their_own_approvals_only(people: dict[str, str]) -> None:
     ann = caller_for(people["ann"], "change_manager")
     assert create_record(DELEGATES, ann, {"delegate": people["bob"], "ends": "2999-01-01"})["user"] == people["ann"]

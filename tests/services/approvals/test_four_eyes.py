@@ -12,10 +12,11 @@ from changegate.models.base import new_sys_id
 from changegate.models.sys_user import FORMER_EMAIL
 from changegate.services.approvals.four_eyes import initiators_of
 from changegate.services.tables.registry import get_table
-from changegate.services.tables.writing.records import create_record, write_changes
+from changegate.services.tables.writing.records import create_record, update_record, write_changes
 from tests.support.people import ROOT, add_account, caller_for
 
 ISSUER = "https://idp.example.com"
+PEOPLE = ("requested_by", "opened_by")
 CHANGES = get_table("change_request")
 
 
@@ -72,6 +73,26 @@ def test_an_importer_cannot_approve_what_is_imported_in_the_name_of_others(peopl
     change = create_record(CHANGES, ROOT, {"requested_by": people["ann"], "opened_by": people["bob"]})
 
     assert initiators_of(change).why_not(ROOT.sys_id) == "System Administrator opened this change"
+
+
+def renamed(user: str, name: str) -> None:
+    """Give a user another user ID, as administrators do."""
+    update_record(get_table("sys_user"), ROOT, user, {"user_name": name})
+
+
+def test_an_importer_cannot_approve_after_being_renamed(people: dict[str, str]) -> None:
+    change = create_record(CHANGES, caller_for(people["eve"], "admin"), dict.fromkeys(PEOPLE, people["ann"]))
+    for name in ("eve.adams", "Eve.Baker"):
+        renamed(people["eve"], name)
+
+    assert initiators_of(change).why_not(people["eve"]) == "Eve opened this change"
+
+
+def test_a_namesake_cannot_approve_after_being_renamed(people: dict[str, str]) -> None:
+    renamed(people["ann"], "ann.lee")
+
+    reason = initiators_of(by_token(people["pipeline"], source_actor="Ann")).why_not(people["ann"])
+    assert reason == "Ann has the name of the person behind the token that opened this change"
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,13 @@ from changegate.services.integrations.integrations import get_integration, rotat
 from changegate.services.integrations.key_blocking import block_key
 from changegate.services.integrations.run_as import CREATOR_ROLE
 from changegate.services.keys.key_timeline import list_keys
+from changegate.services.tables.registry import get_table
+from changegate.services.tables.writing.records import update_record
 from changegate.services.users.accounts import create_user
 from tests.guards.documents import DOCS
 from tests.services.hygiene.conftest import CONDITION, HygieneDesk
 from tests.support.certificates import certificate, pem
+from tests.support.people import ROOT
 from tests.support.token_desk import AUDIENCE, ISSUER, ROBOT
 
 GITHUB = "https://token.actions.githubusercontent.com"
@@ -279,6 +282,13 @@ def test_values_within_bounds_cause_no_finding(hygiene: HygieneDesk, arrangement
     for arrange in arrangements:
         arrange(hygiene)
     assert hygiene.codes() == set()
+
+
+def test_an_administrator_who_was_renamed_is_still_one(hygiene: HygieneDesk) -> None:
+    hygiene.set(user_field="user_name", run_as=None, sys_updated_by="admin")
+    update_record(get_table("sys_user"), ROOT, ROOT.sys_id, {"user_name": "root"})
+    db.session.commit()
+    assert hygiene.found("acts_as_administrator") == []
 
 
 def test_an_alert_is_reported_for_a_week(hygiene: HygieneDesk) -> None:

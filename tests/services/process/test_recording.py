@@ -70,6 +70,17 @@ def test_the_history_of_a_change_begins_with_its_creation() -> None:
     assert facts["requested_by"] == facts["opened_by"] == ann.sys_id
 
 
+def test_the_creator_is_known_after_being_renamed() -> None:
+    ann = caller("ann", "itil")
+    change = create_record(CHANGES, ann, {})
+    update_record(get_table("sys_user"), ROOT, ann.sys_id, {"user_name": "ann.lee"})
+    append("change_request", change["sys_id"], "moved", {}, actor_of(ROOT))
+
+    actors = select(ChgHistory.actor).where(ChgHistory.subject_id == change["sys_id"], ChgHistory.seq == 1)
+    actor = json.loads(connection().execute(actors).scalar_one())
+    assert actor == actor | {"user": ann.sys_id, "user_name": "ann"}
+
+
 def imported(**sent: Any) -> str:
     return str(create_record(CHANGES, ROOT, {"risk": "4", "backout_plan": "Roll back", **sent})["sys_id"])
 

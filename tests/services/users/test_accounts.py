@@ -11,6 +11,8 @@ from changegate.errors import InputInvalid, NotAuthenticated, RecordNotFound
 from changegate.extensions import db
 from changegate.failure_limit import Guess
 from changegate.services.access.caller import Caller
+from changegate.services.tables.registry import get_table
+from changegate.services.tables.writing.records import create_record, update_record
 from changegate.services.users import accounts
 from changegate.services.users.accounts import (
     VerifiedPasswords,
@@ -20,6 +22,7 @@ from changegate.services.users.accounts import (
     get_user,
     set_password,
 )
+from tests.support.people import ROOT
 
 PASSWORD = "pässword pässword"
 GUESS = Guess("192.0.2.1", "ann")
@@ -202,6 +205,22 @@ def test_a_user_that_cannot_be_is_refused_with_a_sentence(
     with pytest.raises(InputInvalid) as refused:
         create_user(**usual | values)
     assert refused.value.message.startswith(sentence)
+
+
+def test_nobody_gets_the_former_user_id_of_another_user(at_work: Flask) -> None:
+    ann, bob = made(), made("bob")
+    users = get_table("sys_user")
+    update_record(users, ROOT, ann.sys_id, {"user_name": "ann.lee"})
+
+    for take in (
+        lambda: made("ANN"),
+        lambda: create_record(users, ROOT, {"user_name": "Ann"}),
+        lambda: update_record(users, ROOT, bob.sys_id, {"user_name": "ann"}),
+    ):
+        with pytest.raises(InputInvalid, match="Another user had this user ID"):
+            take()
+    update_record(users, ROOT, ann.sys_id, {"user_name": "ann"})
+    assert get_user("ann").sys_id == ann.sys_id
 
 
 def test_a_role_given_twice_is_held_once(at_work: Flask) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import String, func, literal, or_, select, union_all
+from sqlalchemy import String, literal, or_, select, union_all
 
 from changegate.database.prepared import Prepared, parameter
 from changegate.models import OAuthEntity, SysAudit, SysUser
@@ -21,6 +21,7 @@ from changegate.services.approvals.people import (
     read_connected,
 )
 from changegate.services.provenance.provenance import SOURCE_EMAIL, provenance_of
+from changegate.services.users.user_names import is_named, users_named
 
 # How a user initiated a change, in words; the first that applies is reported.
 REASONS = {
@@ -33,6 +34,7 @@ REASONS = {
 ACTOR = "actor"
 _PEOPLE_FIELDS = ("requested_by", "opened_by")
 _ACTOR_FIELDS = ("oauth_issuer", "oauth_subject", "source_actor")
+_SYS_ID = SysUser.__table__.c["sys_id"]
 _FIELDS = (*_PEOPLE_FIELDS, "sys_created_by", "sys_id", *_ACTOR_FIELDS)
 
 
@@ -63,7 +65,7 @@ class Initiators:
 
     def has_written(self, user_name: str) -> bool:
         """Return whether a record was written by one of these people, given its `sys_updated_by`."""
-        return any(link.account.user_name.lower() == user_name.lower() for link in self.links.values())
+        return not self.links.keys().isdisjoint(users_named(user_name))
 
 
 def initiators_of(change: Mapping[str, Any]) -> Initiators:
@@ -118,10 +120,10 @@ def _initiators() -> Any:
     former = select(SysAudit.oldvalue).where(*is_of_change, is_of_people)
     clauses = {
         "requested": SysUser.sys_id == requested_by,
-        "opened": or_(SysUser.sys_id == opened_by, func.lower(SysUser.user_name) == func.lower(created_by)),
+        "opened": or_(SysUser.sys_id == opened_by, is_named(_SYS_ID, created_by)),
         "formerly": SysUser.sys_id.in_(former),
         ACTOR: has_identity(issuer, subject, actor),
-        "namesake": func.lower(SysUser.user_name) == func.lower(actor),
+        "namesake": is_named(_SYS_ID, actor),
     }
     initiators = union_all(
         *(select(literal(how, String).label("how"), SysUser.sys_id).where(clause) for how, clause in clauses.items())

@@ -30,6 +30,7 @@ from changegate.services.hygiene.facts import Account, KeyFacts, Row
 from changegate.services.hygiene.log_reading import UseOfToken, read_claims, read_uses
 from changegate.services.integrations.integration_fields import DEFAULT_SCOPE
 from changegate.services.users.roles import is_administrator, roles_of_user
+from changegate.services.users.user_names import is_named
 
 FACT_COLUMNS = (
     *("sys_id", "type", "client_id", "name", "active", "public_client", "sys_created_on", "sys_updated_on"),
@@ -93,7 +94,9 @@ def _read_integrations() -> list[Row]:
         .where(of_entity, or_(SysAuthScope.name == DEFAULT_SCOPE, SysAuthScope.sys_id == USERACCOUNT))
         .exists()
     )
-    by_administrator = select(SysUser.sys_id).where(SysUser.user_name == entity.c.sys_updated_by, is_administrator())
+    by_administrator = select(SysUser.sys_id).where(
+        is_named(SysUser.__table__.c["sys_id"], entity.c.sys_updated_by, entity), is_administrator()
+    )
     created = select(func.max(task.c.sys_created_on)).where(task.c.oauth_entity == entity.c.sys_id)
     owning_group = select(SysUserGroup.sys_id).where(SysUserGroup.sys_id == entity.c.owner_group, SysUserGroup.active)
     statement = select(

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import select
 
 from changegate.database.prepared import Prepared, parameter
-from changegate.models import SysUser, Task
+from changegate.models import Task
 from changegate.services.access.caller import Caller
 from changegate.services.approvals.content import ATTACHMENTS, GOVERNED_FIELDS, is_written_by_process
 from changegate.services.approvals.eligibility import covered_fields
@@ -16,6 +16,7 @@ from changegate.services.history.chain import CHANGES, CREATED, Event, append, d
 from changegate.services.process_documents.versions import current_version
 from changegate.services.state_models.shipped import CLOSED, IMPLEMENT, NEW, REVIEW
 from changegate.services.tables.values import render_value
+from changegate.services.users.user_names import users_named
 
 CHANGE, TASK = "change_request", "change_task"
 MOVED, EDITED, DEVIATED, DELETED, TASK_MOVED = "moved", "edited", "deviated", "deleted", "task_moved"
@@ -72,10 +73,7 @@ _TASKS = Task.__table__
 _CREATION = Prepared(
     select(
         *(_TASKS.c[name] for name in (*ORIGIN, *RECORDED, "sys_created_on", "sys_created_by")),
-        SysUser.sys_id.label("creator"),
-    )
-    .select_from(_TASKS.outerjoin(SysUser.__table__, SysUser.user_name == _TASKS.c.sys_created_by))
-    .where(_TASKS.c.sys_id == parameter("sys_id"))
+    ).where(_TASKS.c.sys_id == parameter("sys_id"))
 )
 
 
@@ -156,7 +154,7 @@ def _describe(sys_id: str) -> Event | None:
     if row is None:
         return None
     values = row._asdict()
-    actor = {"user": row.creator, "user_name": row.sys_created_by}
+    actor = {"user": min(users_named(row.sys_created_by), default=None), "user_name": row.sys_created_by}
     actor |= rendered(values, tuple(name for name in ORIGIN if name.startswith(("oauth_", "source_"))))
     return Event(CREATED, rendered(values, (*ORIGIN, *RECORDED)), actor, row.sys_created_on)
 

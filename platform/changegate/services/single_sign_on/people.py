@@ -18,6 +18,7 @@ from changegate.services.single_sign_on.providers import Provider
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record
 from changegate.services.users.accounts import is_of_other_user
+from changegate.services.users.user_names import is_given_up
 
 _IDENTITY = SysUserIdentity.__table__
 LONGEST_USER_NAME, LONGEST_NAME, LONGEST_EMAIL = 40, 151, 100
@@ -73,7 +74,7 @@ def _create(provider: Provider, verified: VerifiedAssertion) -> str:
     if not user_name or ":" in user_name:
         claim = provider.user_name_claim
         raise SignOnFailed("sign_on_name_missing", f"the claim {claim} of subject {verified.subject}")
-    if is_of_other_user(user_name):
+    if is_of_other_user(user_name) or is_given_up(user_name):
         raise SignOnFailed("sign_on_name_taken", f"user ID {user_name}, subject {verified.subject}")
     email = _text(verified, provider.email_claim, LONGEST_EMAIL)
     is_verified = provider.email_claim == "email" and verified.claims.get("email_verified") is True

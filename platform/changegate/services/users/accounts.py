@@ -27,6 +27,7 @@ from changegate.services.users.account_links import end_links
 from changegate.services.users.asked import require_no_requester, require_unasked_user
 from changegate.services.users.roles import refuse_tokens, require_administrator, roles_of_user
 from changegate.services.users.sessions import end_sessions
+from changegate.services.users.user_names import require_unclaimed
 
 # Columns that the claims of an identity provider may be matched with, and those that identify people elsewhere.
 MATCHED_COLUMNS = frozenset({*USER_FIELDS, "email_verified", "phone", "mobile_phone"} - {"sys_id"})
@@ -53,6 +54,7 @@ class UserRules(NoRules):
         _refuse_identity(values.keys(), caller)
         if not values.get("user_name"):
             raise InputInvalid({"user_name": ["A user needs a user ID."]})
+        require_unclaimed(values["user_name"])
         parts = (values.get("first_name"), values.get("last_name"))
         _name_time_zone(values)
         values.setdefault("name", " ".join(part for part in parts if part) or values["user_name"])
@@ -63,6 +65,8 @@ class UserRules(NoRules):
         _name_time_zone(changes)
         # `email_verified` is also given if it is sent with its stored value.
         _refuse_identity({name for name, value in changes.items() if value != record[name]}, caller)
+        if changes.get("user_name"):
+            require_unclaimed(changes["user_name"], record["sys_id"])
         if "email" in changes:
             changes.setdefault("email_verified", False)
         if changes.get("active") is True or changes.get("locked_out") is False:
@@ -197,6 +201,7 @@ def create_user(
     _require_storable(user_name=user_name, email=email, name=name)
     if db.session.execute(select(SysUser.sys_id).where(_is_called(user_name))).first():
         raise InputInvalid({"user_name": [f"There is a user {user_name} already."]})
+    require_unclaimed(user_name)
     known = {role.name: role for role in db.session.execute(select(SysUserRole)).scalars()}
     unknown = [role for role in roles if role not in known]
     if unknown:
