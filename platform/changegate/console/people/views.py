@@ -13,11 +13,12 @@ from changegate.errors import ChangegateError, RecordNotFound, VersionOutdated
 from changegate.extensions import db, now
 from changegate.models import SysUser
 from changegate.services.mail.outbox import mail_is_configured
+from changegate.services.tables.change_history import note_act
 from changegate.services.tables.reading.records import require_operation
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import update_record
 from changegate.services.users.account_links import INVITATION, LIFETIMES, RESET, create_link, mail_link
-from changegate.services.users.sessions import end_sessions
+from changegate.services.users.sessions import sign_out
 from changegate.unproxied import current_request
 
 # What the buttons of a user's page write, and what they did.
@@ -52,7 +53,7 @@ def step_view(sys_id: str) -> ResponseReturnValue:
 def sign_out_view(sys_id: str) -> ResponseReturnValue:
     """End every session of a user in the console."""
     user = _get_user(sys_id)
-    end_sessions(sys_id)
+    sign_out(user, by=caller().user_name)
     commit()
     flash(f"The sessions of {user.name} have ended.")
     return redirect(_page_of(sys_id))
@@ -70,7 +71,10 @@ def link_view(sys_id: str) -> ResponseReturnValue:
 
 def give_link(user: SysUser, purpose: str, *, is_sent: bool) -> ResponseReturnValue:
     """Send a new link by mail, if the user has an email and there is a mail server; otherwise show it once."""
-    if is_sent and user.email and mail_is_configured():
+    is_sent = is_sent and bool(user.email) and mail_is_configured()
+    # Who has the link sets the password: the audit trail names the administrator who had it made.
+    note_act(user, {"password_link": ("", "Sent by mail" if is_sent else "Shown")}, by=caller().user_name)
+    if is_sent and user.email:
         mail_link(user, purpose, user.email)
         commit()
         flash(f"A link was sent to {user.email}.")

@@ -28,6 +28,15 @@ def note_changes(record: Record, changes: Mapping[str, Texts], *, by: str) -> No
     _insert(record, record.sys_mod_count, texts, by)
 
 
+def note_act(record: Record, changes: Mapping[str, Texts], *, by: str) -> None:
+    """Write a row for each change of what belongs to a record; the act counts as an update of the record."""
+    record.sys_updated_by, record.sys_updated_on = by, utc_now()
+    # In SQL, because others may update the record at the same time.
+    record.sys_mod_count = type(record).sys_mod_count + 1
+    db.session.flush()
+    note_changes(record, changes, by=by)
+
+
 def note_deletion(record: Record, name: str, *, by: str) -> None:
     """Write the row of a record that is about to be deleted, with its name."""
     _insert(record, record.sys_mod_count + 1, {DELETED: (name, "")}, by)

@@ -11,6 +11,7 @@ from changegate.database import connection
 from changegate.extensions import db, now
 from changegate.models import SysUser, SysUserSession
 from changegate.services.jobs.cleanups import deletes
+from changegate.services.tables.change_history import note_act
 
 LIFETIME = timedelta(hours=12)
 # Limits what a script that signs in again and again can store: its oldest sessions end.
@@ -67,6 +68,13 @@ def end_session_of(user_id: str, token_hash: str) -> None:
 def end_session(token: str) -> None:
     """End a session."""
     connection().execute(delete(SysUserSession).where(SysUserSession.token_hash == _hash(token)))
+
+
+def sign_out(user: SysUser, *, by: str) -> None:
+    """End every session of a user for an administrator, whom the audit trail of the user then names."""
+    number = len(list_sessions(user.sys_id))
+    end_sessions(user.sys_id)
+    note_act(user, {"sessions": (str(number), "0")}, by=by)
 
 
 def end_sessions(user_id: str) -> None:
