@@ -22,7 +22,7 @@ def policy(app: Flask) -> str:
         sys_id = str(create_record(table, ROOT, fields)["sys_id"])
         update_record(table, ROOT, sys_id, {"order": "300"})
         db.session.commit()
-    return f"/records/chg_policy_approval/{sys_id}"
+    return f"/records/chg_policy_approval/{sys_id}?tab=history"
 
 
 def rows_in(page: str) -> list[str]:
@@ -52,6 +52,6 @@ def test_parts_are_named_with_their_table(app: Flask, admin: Visitor) -> None:
         models = get_table("chg_model")
         model = str(create_record(models, ROOT, {"name": "Firewalls", "copied_from": "normal"})["sys_id"])
         db.session.commit()
-    page = admin.open(f"/records/chg_model/{model}")
+    page = admin.open(f"/records/chg_model/{model}?tab=history")
     assert page.status_code == 200
     assert any("Name Empty Firewalls" in row for row in rows_in(page.text))

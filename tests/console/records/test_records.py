@@ -6,6 +6,7 @@ import re
 import pytest
 from flask import Flask
 
+from changegate.console.records import history, related_lists
 from changegate.console.records.reference_choices import MOST_WORDS, find_candidates
 from changegate.extensions import db
 from changegate.models import SysUser
@@ -75,7 +76,7 @@ def test_an_invalid_value_is_shown_at_its_field_and_nothing_is_lost(admin: Visit
 def test_an_unchanged_form_changes_nothing(app: Flask, admin: Visitor, group: str) -> None:
     admin.send(admin.open(f"{GROUPS}/{group}"), "record")
     admin.send(admin.open(f"{GROUPS}/{group}"), "record", {"email": "net@example.com"})
-    text = admin.open(f"{GROUPS}/{group}").text
+    text = admin.open(f"{GROUPS}/{group}?tab=history").text
     assert re.findall(r'<th scope="row">([^<]+)</th>', text) == ["Group email"]
 
 
@@ -179,9 +180,51 @@ def test_a_long_text_has_suggestions_and_keeps_what_was_typed(admin: Visitor, ap
     assert (refused.status_code, "Cables" in refused.text) == (400, True)
 
 
-def test_related_lists_lead_to_the_records_that_refer_to_this_one(admin: Visitor, group: str) -> None:
-    text = html.unescape(admin.open(f"{GROUPS}/{group}").text)
-    assert f"/records/sys_user_grmember?sysparm_query=group%3D{group}" in text
+def test_related_lists_show_how_many_records_refer_to_this_one(
+    app: Flask, admin: Visitor, sign_in: SignIn, make_change: MakeChange, group: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(related_lists, "MOST_COUNTED", 2)
+    make(app, "sys_user_grmember", group=group, user="admin")
+    for text in ("x", "y", "z"):
+        make_change(short_description=text, assignment_group=group)
+    page = admin.open(f"{GROUPS}/{group}?tab=related")
+    found = re.findall(r'<li><a href="([^"]+)">([^<]+)</a> <span class="muted total">([0-9+]+)<', page.text)
+    assert [(html.unescape(url), text, total) for url, text, total in found] == [
+        (f"/records/sys_user_grmember?sysparm_query=group%3D{group}", "Group members: Group", "1"),
+        (f"/records/task?sysparm_query=assignment_group%3D{group}", "Tasks: Assignment group", "2+"),
+    ]
+    assert "No record that you can see refers to this one." not in page.text
+    assert "Tasks" not in sign_in("nora").open(f"{GROUPS}/{group}?tab=related").text
+
+
+def test_a_record_is_shown_on_the_page_of_its_class(app: Flask, admin: Visitor, make_change: MakeChange) -> None:
+    change = make_change(short_description="x")
+    freeze = make(app, "cmn_schedule_blackout", name="Year end", time_zone="UTC")
+    server = make(app, "cmdb_ci", name="web-01", sys_class_name="cmdb_ci_server")
+    for path, page in (
+        (f"task/{change}", f"/change-requests/{change}"),
+        (f"cmn_schedule/{freeze}", f"/records/cmn_schedule_blackout/{freeze}"),
+        (f"cmdb_ci_server/{server}", f"/records/cmdb_ci/{server}"),
+        (f"sttrm_model/{change}", f"/records/chg_model/{change}"),
+    ):
+        assert admin.open(f"/records/{path}").location == page
+
+
+def test_older_saves_are_on_further_pages(
+    app: Flask, admin: Visitor, group: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "MOST_AUDIT_ROWS", 3)
+    for name, text in (("A", "a"), ("B", "b"), ("C", "c")):
+        admin.send(admin.open(f"{GROUPS}/{group}"), "record", {"name": name, "description": text})
+    path, pages = f"{GROUPS}/{group}?tab=history", []
+    while path:
+        page = html.unescape(admin.open(path).text)
+        pages.append(re.findall(r'data-label="New value">([^<]+)<', page))
+        older = re.search(r'rel="next" href="([^"]+)"', page)
+        path = older[1] if older else ""
+    # A save is never divided.
+    assert [sorted(texts) for texts in pages] == [["C", "c"], ["B", "b"], ["A", "a"]]
+    assert "The record was created." in page
 
 
 def test_a_list_of_references_says_what_it_takes(admin: Visitor) -> None:

@@ -12,7 +12,7 @@ from itertools import groupby
 
 from changegate.services.access.caller import Caller
 from changegate.services.history.chain import CHANGES
-from changegate.services.process_documents.kinds import KINDS
+from changegate.services.process_documents.kinds import KINDS, DocumentKind
 from changegate.services.tables.display.display_names import find_names
 from changegate.services.tables.display.display_values import WireRecord
 from changegate.services.tables.display.shapes import DisplayValue, Shape
@@ -62,25 +62,63 @@ class FieldDifference:
     saves: Sequence[RecordSave]
 
 
-def list_history(table: Table, caller: Caller, record: WireRecord) -> list[RecordSave]:
-    """Return the latest saves of a record, newest first: those of its hash chain, or else of the audit trail.
+@dataclass(frozen=True, slots=True)
+class HistoryPage:
+    """A page of saves, newest first; `before` is the number of the save that the next page begins after."""
+
+    saves: Sequence[RecordSave]
+    before: int | None
+
+
+def has_history(table: Table, caller: Caller) -> bool:
+    """Return whether the caller may read a history of the records of a table."""
+    return _chains_of(table, caller) is not None or _trail_of(table, caller) is not None
+
+
+def list_history(table: Table, caller: Caller, record: WireRecord, before: int | None = None) -> HistoryPage:
+    """Return saves of a record, newest first: those of its hash chain, or else of the audit trail.
 
     The chain of a policy or a model includes what belongs to it, such as states and rules.
     """
-    return _list_recorded(table, caller, record) or list_saves(table, caller, record)
+    if page := _list_recorded(table, caller, record, before):
+        return page
+    saves = list_saves(table, caller, record, before=before)
+    if sum(len(save.changes) for save in saves) < MOST_AUDIT_ROWS:
+        return HistoryPage(saves, None)
+    # The last save may have further rows.
+    shown = saves[:-1] or saves
+    return HistoryPage(shown, shown[-1].number)
 
 
-def _list_recorded(table: Table, caller: Caller, record: WireRecord) -> list[RecordSave]:
-    chains, kind = get_table("chg_history"), next((kind for kind in KINDS if kind.table_name == table.name), None)
-    if kind is None or not chains.access.admits("read", caller.permissions):
-        return []
-    subject = (("subject_id", record["sys_id"]["value"]), ("subject_table", kind.history_table or table.name))
-    query = EncodedQuery(
-        (tuple((Condition(name, "=", value),) for name, value in subject),), (Order("seq", is_descending=True),)
-    )
+def _chains_of(table: Table, caller: Caller) -> DocumentKind | None:
+    kind = next((kind for kind in KINDS if kind.table_name == table.name), None)
+    return kind if kind and get_table("chg_history").access.admits("read", caller.permissions) else None
+
+
+def _trail_of(table: Table, caller: Caller) -> Table | None:
+    trail = find_table("sys_audit")
+    return trail if trail and table.is_audited and trail.access.admits("read", caller.permissions) else None
+
+
+def _list_recorded(table: Table, caller: Caller, record: WireRecord, before: int | None) -> HistoryPage | None:
+    """Return a page of the entries of a hash chain, or None if the record has none."""
+    chains, kind = get_table("chg_history"), _chains_of(table, caller)
+    if kind is None:
+        return None
+    conditions = [
+        Condition("subject_id", "=", record["sys_id"]["value"]),
+        Condition("subject_table", "=", kind.history_table or table.name),
+    ]
+    if before:
+        conditions.append(Condition("seq", "<", str(before)))
+    query = EncodedQuery((tuple((each,) for each in conditions),), (Order("seq", is_descending=True),))
     shape = Shape("", DisplayValue.ALL, exclude_reference_link=True, fields=_ENTRY_FIELDS)
-    entries = list(read_page(chains, caller, query, shape, limit=MOST_CHAIN_ENTRIES, offset=0).records)
-    return [save for entry in entries if (save := _recorded_save(table, caller, entry)).changes]
+    page = read_page(chains, caller, query, shape, limit=MOST_CHAIN_ENTRIES, offset=0, counts=False)
+    entries = list(page.records)
+    if not entries:
+        return None
+    saves = [save for entry in entries if (save := _recorded_save(table, caller, entry)).changes]
+    return HistoryPage(saves, int(entries[-1]["seq"]["value"]) if page.has_more else None)
 
 
 def _recorded_save(table: Table, caller: Caller, entry: WireRecord) -> RecordSave:
@@ -108,17 +146,21 @@ def _recorded_save(table: Table, caller: Caller, entry: WireRecord) -> RecordSav
     )
 
 
-def list_saves(table: Table, caller: Caller, record: WireRecord, *, after: int = -1) -> list[RecordSave]:
+def list_saves(
+    table: Table, caller: Caller, record: WireRecord, *, after: int = -1, before: int | None = None
+) -> list[RecordSave]:
     """Return the latest saves of a record, newest first, as far as the caller may read the audit trail."""
-    trail = find_table("sys_audit")
-    if trail is None or not table.is_audited or not trail.access.admits("read", caller.permissions):
+    trail = _trail_of(table, caller)
+    if trail is None:
         return []
     of_class = record["sys_class_name"]["value"] if table.classes else table.name
-    conditions = (
+    conditions = [
         Condition("tablename", "=", of_class),
         Condition("documentkey", "=", record["sys_id"]["value"]),
         Condition("record_checkpoint", ">", str(after)),
-    )
+    ]
+    if before:
+        conditions.append(Condition("record_checkpoint", "<", str(before)))
     query = EncodedQuery((tuple((each,) for each in conditions),), (Order("record_checkpoint", is_descending=True),))
     shape = Shape("", DisplayValue.ALL, exclude_reference_link=True, fields=_FIELDS)
     rows = list(read_page(trail, caller, query, shape, limit=MOST_AUDIT_ROWS, offset=0).records)

@@ -5,10 +5,7 @@ from typing import Any
 
 from flask import url_for
 
-from changegate.services.access.caller import Caller
-from changegate.services.tables.dictionary import declared_entries
-from changegate.services.tables.registry import NOBODY, TABLES, Table, find_table
-from changegate.services.tables.visibility import may_read
+from changegate.services.tables.registry import Table, find_table
 
 # The endpoints of lists that have a page of their own, by table; computed tables have no other.
 OWN_LISTS: Mapping[str, str] = {
@@ -29,6 +26,8 @@ OWN_PAGES: Mapping[str, tuple[str, str]] = {
 }
 # Pages that links lead to instead of the generic page of the record, which exists as well.
 FIRST_PAGES: Mapping[str, tuple[str, str]] = {**OWN_PAGES, "sysapproval_approver": ("approvals.record_view", "sys_id")}
+# Tables that are written as the only class that extends them.
+WRITTEN_AS: Mapping[str, str] = {"sttrm_model": "chg_model"}
 
 # Labels whose plural is not regular, or that have none.
 PLURALS: Mapping[str, str] = {
@@ -70,19 +69,9 @@ def list_url(table: str, **arguments: Any) -> str:
 
 def record_url(table: str, sys_id: str) -> str | None:
     """Return the path of a record's page, or None if the table is not served."""
+    table = WRITTEN_AS.get(table, table)
     if table in FIRST_PAGES:
         endpoint, argument = FIRST_PAGES[table]
         values: dict[str, Any] = {argument: sys_id}
         return url_for(endpoint, **values)
     return url_for("record_pages.record_view", table_name=table, sys_id=sys_id) if find_table(table) else None
-
-
-def related_lists(table: Table, sys_id: str, caller: Caller) -> list[tuple[str, str]]:
-    """Return (label, path) of the lists of records that refer to a record, of the tables that the caller may read."""
-    return [
-        (f"{other.label}: {other.entries[name].label}", list_url(other.name, sysparm_query=f"{name}={sys_id}"))
-        for other in TABLES.values()
-        if other.access.read is not NOBODY and may_read(other, caller.permissions)
-        for name, entry in declared_entries(other).items()
-        if entry.kind == "reference" and entry.reference == table.name and not entry.is_private
-    ]

@@ -1,6 +1,7 @@
 """The page of a record of any table: form, creation, deletion, history, and suggestions for its references."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
@@ -9,14 +10,16 @@ from changegate.console.guards import caller, require_login
 from changegate.console.records import history
 from changegate.console.records.extensions import extension_of
 from changegate.console.records.form_parts import parts_of
+from changegate.console.records.list_state import page_number
 from changegate.console.records.pages import (
     OWN_PAGES,
+    WRITTEN_AS,
     label_of_table,
     list_url,
     plural_of,
     record_url,
-    related_lists,
 )
+from changegate.console.records.parts import list_part_tables, whole_of, whole_url
 from changegate.console.records.record_form import (
     RecordForm,
     changed_texts,
@@ -26,16 +29,18 @@ from changegate.console.records.record_form import (
     form_of_record,
 )
 from changegate.console.records.reference_choices import find_candidates, name_references, take_refusal
+from changegate.console.records.related_lists import list_related
 from changegate.console.records.saving import attempt
 from changegate.console.stale_forms import VERSION, was_seen
 from changegate.errors import ChangegateError, VersionOutdated
 from changegate.services.tables.display.display_values import WireRecord
 from changegate.services.tables.display.shapes import DisplayValue, Shape
 from changegate.services.tables.reading.records import open_record, require_operation
-from changegate.services.tables.registry import Table, get_table
+from changegate.services.tables.registry import NOBODY, Table, find_table, get_table, lineage_of
 from changegate.services.tables.writing.records import create_record, delete_record, update_record
 from changegate.unproxied import current_request
 
+DETAILS, RELATED, HISTORY = "details", "related", "history"
 bp = Blueprint("record_pages", __name__, url_prefix="/records")
 bp.before_request(require_login)
 SHOWN = Shape("", DisplayValue.ALL, exclude_reference_link=True)
@@ -64,7 +69,7 @@ def create_view(table_name: str) -> ResponseReturnValue:
         take_refusal(form, record, table, caller(), {})
         return _new_page(table, form), record.status
     flash(f"{label_of_table(table)} created.")
-    return redirect(record_url(table.name, record["sys_id"]) or list_url(table.name))
+    return redirect(whole_url(table, record) or record_url(table.name, record["sys_id"]) or list_url(table.name))
 
 
 @bp.post("/<table_name>/new/edit")
@@ -86,13 +91,15 @@ def edit_view(table_name: str, sys_id: str) -> str:
 
 @bp.get("/<table_name>/<sys_id>")
 def record_view(table_name: str, sys_id: str) -> ResponseReturnValue:
-    """Show a record; raises `RecordNotFound`."""
-    table = get_table(table_name)
-    if table_name in OWN_PAGES:
+    """Show a tab of a record, on the page of its class; raises `RecordNotFound`."""
+    table, sent = get_table(table_name), current_request().args
+    if table_name in OWN_PAGES or table_name in WRITTEN_AS:
         return redirect(record_url(table_name, sys_id) or "")
     record, version = _read(table, sys_id)
+    if (written := _written_table(table, record)) is not table:
+        return redirect(record_url(written.name, sys_id) or "")
     form = form_of_record(fields_of(table, caller(), is_new=False), record)
-    return _record_page(table, record, version, form)
+    return _record_page(table, record, version, form, tab=sent.get("tab", DETAILS))
 
 
 @bp.post("/<table_name>/<sys_id>")
@@ -143,6 +150,13 @@ def _read(table: Table, sys_id: str) -> tuple[WireRecord, str]:
     return opened.render(), opened.version
 
 
+def _written_table(table: Table, record: WireRecord) -> Table:
+    """Return the table by which a record is written: its own, that of its class, or one that it extends."""
+    of_class = find_table(record["sys_class_name"]["value"]) if "sys_class_name" in record else None
+    others = [each for each in (of_class, *lineage_of(table)) if each is not None]
+    return next((each for each in (table, *others) if each.access.update is not NOBODY), table)
+
+
 def _new_page(table: Table, form: RecordForm) -> str:
     facts = {"table": table, "label": label_of_table(table), "plural": plural_of(table)}
     return render_template(
@@ -171,13 +185,22 @@ def _record_page(
     *,
     stale: list[history.FieldDifference] | None = None,
     is_stale: bool = False,
+    tab: str = DETAILS,
 ) -> str:
-    sys_id = record["sys_id"]["value"]
-    permissions = caller().permissions
+    sys_id, who = record["sys_id"]["value"], caller()
+    permissions = who.permissions
+    tabs = {DETAILS: "Details", RELATED: "Related lists"}
+    if history.has_history(table, who):
+        tabs[HISTORY] = "History"
+    tab = tab if tab in tabs else DETAILS
     extension = extension_of(table.name)
     return render_template(
         extension.template,
-        **extension.facts(caller(), record),
+        **extension.facts(who, record),
+        **_facts_of_tab(tab, table, record),
+        tabs=tabs,
+        tab=tab,
+        whole=whole_of(table, record),
         table=table,
         label=label_of_table(table),
         plural=plural_of(table),
@@ -193,8 +216,16 @@ def _record_page(
         may_update=table.access.admits("update", permissions),
         may_create=table.access.admits("create", permissions),
         may_delete=table.access.admits("delete", permissions),
-        saves=history.list_history(table, caller(), record),
-        related=related_lists(table, sys_id, caller()),
         list_url=list_url,
         record_url=record_url,
     )
+
+
+def _facts_of_tab(tab: str, table: Table, record: WireRecord) -> Mapping[str, Any]:
+    sys_id = record["sys_id"]["value"]
+    if tab == HISTORY:
+        before = page_number(current_request().args.get("before", "")) or None
+        return {"history": history.list_history(table, caller(), record, before)}
+    if tab == RELATED:
+        return {"related": list_related(table, sys_id, caller())}
+    return {"part_tables": list_part_tables(table, sys_id, caller())}

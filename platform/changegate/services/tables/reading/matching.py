@@ -70,6 +70,11 @@ class Matching:
         rows = self._fetch("count", self._count_statement)
         return int(rows[0][0])
 
+    def count_up_to(self, most: int) -> int:
+        """Return how many records match, or `most` if there are more."""
+        rows = self._fetch("bounded count", self._bounded_count_statement, page_limit=most)
+        return int(rows[0][0])
+
     def list_page(self, limit: int, offset: int) -> PageRows:
         """Return a page of records, in the query's order."""
         return self._page_of(self._fetch("page", self._page_statement, **self._bounds(limit, offset)))
@@ -118,6 +123,11 @@ class Matching:
 
     def _count_statement(self) -> Select[Any]:
         return select(func.count()).select_from(self._scope.source).where(*self._clauses)
+
+    def _bounded_count_statement(self) -> Select[Any]:
+        counted = select(self._walks.root.c["sys_id"]).select_from(self._scope.source).where(*self._clauses)
+        limited = counted.limit(parameter("page_limit", type_=Integer)).subquery()
+        return select(func.count()).select_from(limited)
 
     def _page_statement(self) -> Select[Any]:
         orders = order_clauses(self._walks, self._query.orders)

@@ -112,11 +112,12 @@ def _find_page(matching: Matching, limit: int, offset: int) -> tuple[PageRows, i
     return page, offset + found if is_last and not matching.begins_after else matching.count()
 
 
-def count_records(table: Table, caller: Caller, query: EncodedQuery) -> int:
-    """Return how many records match and are visible to the caller."""
+def count_records(table: Table, caller: Caller, query: EncodedQuery, most: int | None = None) -> int:
+    """Return how many records match and are visible to the caller, or `most` if there are more."""
     require_operation(table, caller.permissions, "read")
     require_time(for_search=True)
-    return Matching(table, caller, query).count()
+    matching = Matching(table, caller, query)
+    return matching.count() if most is None else matching.count_up_to(most)
 
 
 def read_record(table: Table, caller: Caller, sys_id: str, shape: Shape) -> WireRecord:
