@@ -24,7 +24,8 @@ class Module:
     """A link in the navigator, shown as current on every page of its blueprint, and of those in `others`.
 
     With a table, the module is the list of that table, with a query if there is one, and current on all pages of its
-    records. A module that is `for_owners` is shown to owners of integrations without the roles of its group.
+    records. A module that is `for_owners` is shown to owners of integrations without the roles of its group. `count` is
+    the number beside the label: of what waits for the signed-in user.
     """
 
     label: str
@@ -34,17 +35,12 @@ class Module:
     table: str = ""
     query: str = ""
     for_owners: bool = False
+    count: int = 0
 
     @property
     def url(self) -> str:
         """Return the path of the module."""
         return list_url(self.table, sysparm_query=self.query or None) if self.table else url_for(self.endpoint)
-
-    @property
-    def count(self) -> int:
-        """Return the number beside the label: of what waits for the signed-in user, or 0."""
-        count = _COUNTS.get(self.endpoint)
-        return count(caller().sys_id) if count else 0
 
     @property
     def is_open(self) -> bool:
@@ -158,4 +154,5 @@ def _open_modules(group: Group) -> Iterator[Module]:
     has_role = not group.roles or caller().permissions.has_role(group.roles)
     for module in group.modules:
         if module.is_open and (has_role or (module.for_owners and owns_integrations())):
-            yield module
+            count = _COUNTS.get(module.endpoint)
+            yield replace(module, count=count(caller().sys_id)) if count else module
