@@ -99,9 +99,9 @@ def test_a_page_says_what_went_wrong_and_what_to_do(app: Flask, admin: Visitor, 
     [
         ("/records/sys_email", "Only the role admin may read records of the table Email."),
         (
-            "/change-requests/new",
+            "/records/change_task/new",
             "Only the roles admin, change_manager, itil and sn_change_write may create records of the table "
-            "Change Request.",
+            "Change Task.",
         ),
         ("/records/chg_history/new", "No user may create records of the table Change History."),
     ],

@@ -73,7 +73,8 @@ PAGES: Mapping[str, frozenset[str]] = {
     "GET /preferences/notifications": EVERYONE,
     "POST /preferences/notifications": EVERYONE,
     "GET /change-requests": EVERYONE,
-    "GET /change-requests/new": WRITERS,
+    # Others are sent to the templates.
+    "GET /change-requests/new": EVERYONE,
     "POST /change-requests/new": WRITERS,
     "POST /change-requests/new/edit": WRITERS,
     "POST /change-requests/new/plan": WRITERS,

@@ -28,16 +28,22 @@ from changegate.services.tables.reading.records import require_operation
 from changegate.services.tables.writing.records import create_record, update_record
 from changegate.unproxied import current_request
 
+TEMPLATES_ONLY = "Your roles do not allow you to create a change without a template."
 bp = Blueprint("change_forms", __name__, url_prefix="/change-requests")
 bp.before_request(require_login)
 bp.register_error_handler(RecordNotFound, explain_missing)
 
 
 @bp.get("/new")
-def new_view() -> str:
-    """Show the form of a new change: empty, with the fields of the URL, or a copy of the change in `copy`."""
+def new_view() -> ResponseReturnValue:
+    """Show the form of a new change: empty, with the fields of the URL, or a copy of the change in `copy`.
+
+    Users who may not create one are sent to the templates that they are offered.
+    """
     table, sent = changes_table(), current_request().args
-    require_operation(table, caller().permissions, "create")
+    if not table.access.admits("create", caller().permissions):
+        flash(TEMPLATES_ONLY, "warning")
+        return redirect(url_for("change_offers.list_view"))
     sections = sections_of_form(table, caller(), is_new=True)
     fields = _inputs(sections)
     form = form_of_defaults(table, fields, sent)
