@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from changegate.console.changes.planning import END, SLOT, START, PlanCheck, check_plan, keep_duration, take_slot
 from changegate.console.changes.reading import explain_missing, read_change, stored_values
-from changegate.console.changes.sections import NOT_COPIED, sections_of_form
+from changegate.console.changes.sections import NOT_COPIED, fold, sections_of_form
 from changegate.console.guards import caller, require_login
 from changegate.console.records import history
 from changegate.console.records.record_form import (
@@ -162,7 +162,7 @@ def _form_page(
     return render_template(
         "console/changes/form.html",
         form=form,
-        sections=sections,
+        sections=fold(sections, form, record),
         record=record,
         version=current_request().form.get(VERSION, version),
         newer_version=version,
