@@ -1,5 +1,6 @@
 """A day's work of each kind of person; pictures of it are in `build/screenshots`, which is not in version control."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -48,13 +49,13 @@ def test_a_manager_takes_a_standard_change_to_its_end(browser: Browser, furnishe
     made = administer(furnished.desk, "POST", path, assignment_group="Network")
     with working(browser, furnished, "manager") as page:
         page.goto(f"/change-requests/{made['sys_id']['value']}")
-        for move in ("Scheduled", "Implement", "Review"):
+        for move, state in {"Schedule": "Scheduled", "Start work": "Implement", "Finish work": "Review"}.items():
             page.get_by_role("button", name=move, exact=True).click()
-            expect(page.locator(".steps .is-current")).to_have_text(move)
-        page.get_by_text("Closed…").click()
+            expect(page.locator(".steps .is-current")).to_have_text(state)
+        page.get_by_text("Close the change…").click()
         page.get_by_label("Close code").select_option("Successful")
         page.get_by_label("Close notes").fill("Done as planned")
-        page.get_by_role("button", name="Move to Closed").click()
+        page.get_by_role("button", name="Close the change").click()
         expect(page.locator(".steps .is-current")).to_have_text("Closed")
 
 
@@ -65,7 +66,9 @@ def test_an_engineer_documents_their_work(browser: Browser, furnished: Furnished
         page.get_by_role("combobox").select_option("Work notes")
         page.get_by_role("button", name="Add", exact=True).click()
         expect(page.get_by_text("The spare part has arrived")).to_be_visible()
-        page.get_by_role("link", name="Tasks", exact=True).click()
+        page.get_by_role("link", name="Comments", exact=True).click()
+        expect(page.get_by_text("The spare part has arrived")).to_have_count(0)
+        page.get_by_role("link", name=re.compile(r"Tasks \d")).click()
         page.locator("main .row-link").first.click()
         page.get_by_label("State", exact=True).select_option("In Progress")
         page.get_by_role("button", name="Save").click()

@@ -29,7 +29,7 @@ def test_two_people_take_a_change_to_its_approval(browser: Browser, desk: Runnin
             page.get_by_label("Assignment group").press_sequentially(name)
         expect(page.locator("#assignment_group-suggestions option").first).to_have_attribute("value", name)
         page.get_by_role("button", name="Create").click()
-        page.get_by_role("button", name="Assess", exact=True).click()
+        page.get_by_role("button", name="Request approval").click()
         expect(page.get_by_text("1 more approval required")).to_be_visible()
         change = page.url
     with signed_in(browser, desk, mia.user_name, mia.password) as page:
@@ -74,6 +74,10 @@ def test_two_people_at_one_change_overwrite_nothing(browser: Browser, desk: Runn
         # Both edit, and the second save shows what it would overwrite.
         for page in (toms, mias):
             page.goto(f"{path}/edit")
+        # What neither the state nor its content needs is folded.
+        expect(toms.get_by_label("Close notes")).to_be_hidden()
+        toms.get_by_text("Closure").click()
+        expect(toms.get_by_label("Close notes")).to_be_visible()
         toms.get_by_label("Backout plan").fill("Point the clients back")
         toms.get_by_role("button", name="Save").last.click()
         mias.get_by_label("Backout plan").fill("Restore the zone")
@@ -86,7 +90,7 @@ def test_two_people_at_one_change_overwrite_nothing(browser: Browser, desk: Runn
         expect(mias.get_by_text("Restore the zone")).to_be_visible()
         # One edits while the other decides: nothing is approved that was not read.
         toms.goto(path)
-        toms.get_by_role("button", name="Assess", exact=True).click()
+        toms.get_by_role("button", name="Request approval").click()
         mias.goto(path)
         mias.get_by_role("link", name="Open the approval").click()
         expect(mias.get_by_text("Plan A")).to_be_visible()

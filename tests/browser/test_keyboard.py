@@ -54,7 +54,7 @@ def test_a_change_is_created_moved_and_found(manager: Page) -> None:
     go_to(manager, "Assignment group")
     manager.keyboard.type("Network")
     press(manager, "Create")
-    press(manager, "Assess")
+    press(manager, "Request approval")
     expect(manager.locator(".steps .is-current")).to_have_text("Assess")
     manager.goto("/change-requests")
     go_to(manager, "Filter")

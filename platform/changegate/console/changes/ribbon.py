@@ -10,10 +10,20 @@ from changegate.services.process.blockers import Blocker, list_blockers
 from changegate.services.process.moves import decide_about
 from changegate.services.state_models.decision import Decision, Move
 from changegate.services.state_models.shipped import CANCELED
+from changegate.services.state_models.validation import list_reachable
 from changegate.services.tables.registry import Table
 
 # The sentence that a move backward is asked for goes into the work notes.
 REASON = "work_notes"
+# Buttons of moves with the names that shipped models give them; a model of a site names its moves itself.
+BUTTONS: Mapping[str, str] = {
+    "New to Assess": "Request approval",
+    "New to Authorize": "Request approval",
+    "New to Scheduled": "Schedule",
+    "Scheduled to Implement": "Start work",
+    "Implement to Review": "Finish work",
+    "Review to Closed": "Close the change",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +71,11 @@ def ribbon_of(change: Mapping[str, Any], fields: Mapping[str, FormField]) -> Rib
 
 
 def _steps(decision: Decision) -> list[StateStep]:
-    """Return the states of the model in their order; Canceled is a step only of a canceled change."""
-    shown = [state for state in decision.model.states.values() if state.value != CANCELED or decision.state == CANCELED]
+    """Return the states of the model that the change could take, in their order; Canceled only if it is canceled."""
+    model = decision.model
+    on_the_way = list_reachable(model, [state.value for state in model.states.values() if state.is_initial])
+    possible = on_the_way - {CANCELED} | {decision.state}
+    shown = [state for state in model.states.values() if state.value in possible]
     at = next((position for position, state in enumerate(shown) if state.value == decision.state), 0)
     return [
         StateStep(state.label, state.value, "done" if position < at else "current" if position == at else "next")
@@ -89,5 +102,14 @@ def _target(decision: Decision, move: Move, fields: Mapping[str, FormField]) -> 
     missing = [each.description for each in move.missing if not each.field]
     inputs = [fields[name] for name in wanted if name in fields]
     label = decision.model.label_of(state)
-    words = label if is_forward else "Cancel the change" if state == CANCELED else f"Back to {label}"
-    return MoveTarget(state, label, words, is_forward, inputs, missing)
+    return MoveTarget(state, label, _words(decision, move, label), is_forward, inputs, missing)
+
+
+def _words(decision: Decision, move: Move, label: str) -> str:
+    """Return the text of a button: the name of the transition, or the state if it is named after its states."""
+    name, state = move.transition.name, move.transition.to_state
+    if name != f"{decision.model.label_of(decision.state)} to {label}":
+        return name
+    if state == CANCELED:
+        return "Cancel the change"
+    return BUTTONS.get(name, f"Back to {label}" if state == decision.model.initial else label)

@@ -22,6 +22,11 @@ def find_problems(model: StateModel) -> Iterator[str]:
         yield f"The automatic transitions between {cycle} form a cycle. Make one of them manual."
 
 
+def list_reachable(model: StateModel, start: Iterable[int]) -> set[int]:
+    """Return the states of a model that can be reached from some of its states, these included."""
+    return _reach(_following(model), [value for value in start if value in model.states])
+
+
 def _following(model: StateModel, *, automatic_only: bool = False) -> Mapping[int, set[int]]:
     """Return the states that directly follow each state."""
     following: dict[int, set[int]] = {value: set() for value in model.states}
