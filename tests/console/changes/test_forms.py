@@ -168,3 +168,20 @@ def test_a_new_change_can_begin_with_a_template(desk: Desk) -> None:
     assert link
     assert "<h1>Request a change" in desk.tom.open(link[1]).text
     assert "From a template" not in desk.tom.open(f"/change-requests/{desk.change}/edit").text
+
+
+def test_too_many_comments_within_a_minute_are_refused_with_their_text(desk: Desk) -> None:
+    page = desk.tom.open(f"{desk.url}?tab=activity")
+    sent = [desk.tom.send(page, "comment", {"text": f"Comment {number}"}) for number in range(21)]
+    assert [each.status_code for each in sent] == [302] * 20 + [429]
+    assert "You have added too many comments within a minute." in sent[-1].text
+    assert ">Comment 20</textarea>" in sent[-1].text
+    assert desk.mia.send(desk.mia.open(f"{desk.url}?tab=activity"), "comment", {"text": "Mine"}).status_code == 302
+
+
+def test_a_user_who_may_not_create_a_change_is_led_to_the_templates(sign_in: SignIn) -> None:
+    nora = sign_in("nora")
+    assert 'href="/request-a-change">' in nora.open("/change-requests").text.partition("<main")[2]
+    led = nora.open("/change-requests/new")
+    assert (led.status_code, led.location) == (302, "/request-a-change")
+    assert "Your roles do not allow you to create a change without a template." in nora.open(str(led.location)).text

@@ -158,6 +158,8 @@ def test_shows_where_a_change_comes_from(
     for shown in ("Source repository", "acme/&lt;b&gt;shop", "Source actor", "octo", "repo:acme"):
         assert shown in section
     assert "Source environment" not in section
+    activity = admin.open(f"/change-requests/{from_pipeline}?tab=activity").text
+    assert f'<span class="pill pill-off"><a href="{url}" rel="noopener noreferrer">repo:acme</a></span>' in activity
     assert "section-provenance" not in admin.open(f"/change-requests/{make_change()}").text
 
 

@@ -3,8 +3,13 @@
 import html
 import re
 
+from sqlalchemy import select
+
+from changegate.extensions import db
+from changegate.services.tables.registry import get_table
+from changegate.services.tables.writing.records import create_record, update_record
 from tests.console.changes.conftest import Desk, answer, move
-from tests.console.conftest import MakeChange, SignIn
+from tests.console.conftest import ROOT, MakeChange, SignIn
 
 
 def targets_in(text: str) -> list[str]:
@@ -15,7 +20,7 @@ def targets_in(text: str) -> list[str]:
 
 
 def test_the_ribbon_offers_what_is_possible(desk: Desk) -> None:
-    assert targets_in(desk.tom.open(desk.url).text) == ["Assess", "Cancel the change"]
+    assert targets_in(desk.tom.open(desk.url).text) == ["Request approval", "Cancel the change"]
     steps = re.findall(r'<li class="is-(\w+)"[^>]*>(\w+)</li>', desk.tom.open(desk.url).text)
     assert steps[:2] == [("current", "New"), ("next", "Assess")]
 
@@ -31,15 +36,31 @@ def test_a_change_lives_from_new_to_closed_in_the_console(desk: Desk) -> None:
     assert move(desk.tom, desk, -1) == 302
     assert move(desk.tom, desk, 0) == 302
     assert move(desk.tom, desk, 3) in {400, 403}
-    form = re.search(r"<summary[^>]*>Closed…</summary>.*?</form>", desk.tom.open(desk.url).text, re.DOTALL)
+    form = re.search(r"<summary[^>]*>Close the change…</summary>.*?</form>", desk.tom.open(desk.url).text, re.DOTALL)
     assert form is not None
     assert re.findall(r'name="(close_\w+)"', form[0]) == ["close_code", "close_notes"]
     assert move(desk.tom, desk, 3, close_code="successful", close_notes="Done") == 302
     assert desk.field("state") == 3
     text = desk.tom.open(f"{desk.url}?tab=activity").text
-    for words in ("created the change", "answered an approval", "Approved for mia", "Closed"):
+    for words in ("created the change", "answered an approval", "Closed"):
         assert words in text
-    assert "<strong>tom</strong> requested approval" in text
+    user = r'<a href="/records/sys_user/[0-9a-f]{32}">'
+    assert re.search(f"<strong>{user}tom</a></strong> requested approval", text)
+    assert re.search(f"Approved for {user}mia</a>", text)
+
+
+def test_a_button_has_the_name_that_a_site_gives_the_move(desk: Desk) -> None:
+    with desk.app.app_context():
+        copy = {"name": "Ours", "copied_from": "Normal"}
+        model = create_record(get_table("chg_model"), ROOT, copy)["sys_id"]
+        table = get_table("sttrm_state_transition")
+        for name, words in {"New to Assess": "Submit", "New to Canceled": "Withdraw"}.items():
+            is_named = (table.source.c["sttrm_model"] == model, table.source.c["name"] == name)
+            move_id = db.session.execute(select(table.source.c["sys_id"]).where(*is_named)).scalar_one()
+            update_record(table, ROOT, move_id, {"name": words})
+        update_record(get_table("change_request"), ROOT, desk.change, {"chg_model": model})
+        db.session.commit()
+    assert targets_in(desk.tom.open(desk.url).text) == ["Submit", "Withdraw"]
 
 
 def test_a_refused_move_says_what_is_missing_and_changes_nothing(desk: Desk) -> None:

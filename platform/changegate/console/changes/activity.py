@@ -1,13 +1,13 @@
-"""The activity of a change: comments, edits, moves, approvals, and files in one stream, newest first."""
+"""The activity of a change: comments, edits, moves, approvals, and files in one stream, newest first, by kind."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from changegate.console.changes.people import Actor, People, user_name_of, workload_of
 from changegate.console.records.history import FieldChange, RecordSave, list_saves
 from changegate.services.access.caller import Caller
-from changegate.services.tables.display.display_names import find_names
 from changegate.services.tables.display.display_values import WireRecord
 from changegate.services.tables.display.shapes import DisplayValue, Shape
 from changegate.services.tables.queries.encoded_query import parse_encoded_query
@@ -32,33 +32,79 @@ WORDS: Mapping[str, str] = {
 JOURNALS: Mapping[str, str] = {"comments": "commented", "work_notes": "added a work note"}
 
 
+# The parts of the stream, by what their links send; an entry of a kind that is not listed belongs to the approvals.
+PARTS: Mapping[str, str] = {
+    "comments": "Comments",
+    "work_notes": "Work notes",
+    "edits": "Field changes",
+    "approvals": "Approvals",
+}
+_PART_OF_KIND = {"comments": "comments", "work_notes": "work_notes", "edit": "edits", "create": "edits"}
+
+
 @dataclass(frozen=True, slots=True)
 class ActivityEntry:
     """One thing that happened: when in local time, who, in words, with a text and changed fields.
 
-    `workload` names the pipeline if a token acted. `order` sorts entries of the same second.
+    `acts_for` and `approver` are sys_ids of users. An answer has an `outcome`, and the name of its `policy`. `order`
+    sorts entries of the same second.
     """
 
     at: str
-    who: str
+    user_name: str
     words: str
     kind: str
     text: str = ""
-    workload: str = ""
+    workload: Actor | None = None
+    acts_for: str = ""
+    outcome: str = ""
+    approver: str = ""
+    policy: str = ""
     changes: Sequence[FieldChange] = ()
     order: int = 0
 
+    @property
+    def part(self) -> str:
+        """Return the part of the stream that the entry belongs to."""
+        return _PART_OF_KIND.get(self.kind, "approvals")
 
-def list_activity(table: Table, caller: Caller, record: WireRecord) -> list[ActivityEntry]:
-    """Return the stream of a record, as far as the caller may read its parts."""
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """Entries, newest first, and the people in them."""
+
+    entries: Sequence[ActivityEntry]
+    people: People
+
+
+def list_activity(table: Table, caller: Caller, record: WireRecord, part: str = "") -> Activity:
+    """Return the stream of a record or a part of it, as far as the caller may read it."""
     sys_id = record["sys_id"]["value"]
+    recorded = list(_history(caller, sys_id))
+    # Journals and the audit trail name the user only; the history of the same save names the workload as well.
+    workloads = {(each.at, each.user_name): each.workload for each in recorded if each.workload}
     entries = [
-        *list_notes(caller, sys_id),
+        *_journal(caller, sys_id),
         *(_edit(save) for save in list_saves(table, caller, record)),
-        *_history(caller, sys_id),
+        *(entry for entry in recorded if entry.words),
         _creation(record),
     ]
-    return sorted(entries, key=lambda entry: (entry.at, entry.order), reverse=True)[:MOST_ENTRIES]
+    shown = [
+        replace(entry, workload=entry.workload or workloads.get((entry.at, entry.user_name)))
+        for entry in entries
+        if not part or entry.part == part
+    ]
+    return _with_people(sorted(shown, key=lambda entry: (entry.at, entry.order), reverse=True)[:MOST_ENTRIES], caller)
+
+
+def list_notes(caller: Caller, sys_id: str) -> Activity:
+    """Return the comments and work notes of a record, newest first."""
+    return _with_people(list(_journal(caller, sys_id)), caller)
+
+
+def _with_people(entries: list[ActivityEntry], caller: Caller) -> Activity:
+    sys_ids = (sys_id for entry in entries for sys_id in (entry.acts_for, entry.approver) if sys_id)
+    return Activity(entries, People(caller, (entry.user_name for entry in entries), sys_ids))
 
 
 def _rows(table: str, caller: Caller, query: str, fields: tuple[str, ...]) -> Iterable[WireRecord]:
@@ -70,18 +116,13 @@ def _rows(table: str, caller: Caller, query: str, fields: tuple[str, ...]) -> It
     return read_page(found, caller, parse_encoded_query(query), shape, limit=MOST_ENTRIES, offset=0).records
 
 
-def list_notes(caller: Caller, sys_id: str) -> list[ActivityEntry]:
-    """Return the comments and work notes of a record, newest first."""
-    return list(_journal(caller, sys_id))
-
-
 def _journal(caller: Caller, sys_id: str) -> Iterator[ActivityEntry]:
     fields = ("element", "value", "sys_created_on", "sys_created_by")
     for row in _rows("sys_journal_field", caller, f"element_id={sys_id}^ORDERBYDESCsys_created_on", fields):
         element = row["element"]["value"]
         yield ActivityEntry(
             row["sys_created_on"]["display_value"],
-            row["sys_created_by"]["display_value"],
+            row["sys_created_by"]["value"],
             JOURNALS.get(element, f"wrote in {element}"),
             element,
             row["value"]["value"],
@@ -94,52 +135,34 @@ def _edit(save: RecordSave) -> ActivityEntry:
 
 
 def _creation(record: WireRecord) -> ActivityEntry:
-    workload = record["source_workflow"]["value"] or record["oauth_subject"]["value"]
-    created = record["sys_created_on"]["display_value"], record["sys_created_by"]["display_value"]
-    return ActivityEntry(*created, "created the change", "create", workload=workload)
+    provenance = {name: record[name]["value"] for name in record if name.startswith(("source_", "oauth_"))}
+    created = record["sys_created_on"]["display_value"], record["sys_created_by"]["value"]
+    return ActivityEntry(*created, "created the change", "create", workload=workload_of(provenance))
 
 
 def _history(caller: Caller, sys_id: str) -> Iterator[ActivityEntry]:
+    """Yield the entries of the history; those of a kind that the stream does not show have no words."""
     query = f"subject_id={sys_id}^subject_table=change_request^ORDERBYDESCseq"
-    rows = _rows("chg_history", caller, query, ("kind", "actor", "facts", "sys_created_on"))
-    found = [(row, json.loads(row["actor"]["value"]), json.loads(row["facts"]["value"])) for row in rows]
-    names = _people(caller, (sys_id for _, actor, facts in found for sys_id in _sys_ids(actor, facts)))
-    for row, actor, facts in found:
-        if (kind := row["kind"]["value"]) in WORDS:
-            yield ActivityEntry(
-                row["sys_created_on"]["display_value"],
-                _who(actor, names),
-                WORDS[kind],
-                kind,
-                _text_of(facts, names),
-                str(actor.get("source_workflow") or actor.get("oauth_subject") or ""),
-                order=3,
-            )
+    for row in _rows("chg_history", caller, query, ("kind", "actor", "facts", "sys_created_on")):
+        actor, facts = json.loads(row["actor"]["value"]), json.loads(row["facts"]["value"])
+        kind = row["kind"]["value"]
+        yield ActivityEntry(
+            row["sys_created_on"]["display_value"],
+            user_name_of(actor),
+            WORDS.get(kind, ""),
+            kind,
+            _text_of(facts),
+            workload_of(actor),
+            str(actor.get("acts_for") or ""),
+            str(facts.get("state") or facts.get("outcome") or "").capitalize(),
+            str(facts.get("approver") or ""),
+            str(facts.get("policy_name") or ""),
+            order=3,
+        )
 
 
-def _sys_ids(actor: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
-    people = [actor.get("acts_for"), facts.get("approver"), *(facts.get("approvers") or ())]
-    return [each for each in people if isinstance(each, str)]
-
-
-def _people(caller: Caller, sys_ids: Iterable[str]) -> Mapping[str, str]:
-    return find_names({"sys_user": set(sys_ids)}, caller).get("sys_user", {})
-
-
-def _who(actor: Mapping[str, Any], names: Mapping[str, str]) -> str:
-    acts_for = actor.get("acts_for")
-    name = str(actor.get("user_name") or "system")
-    return f"{name} for {names.get(acts_for, acts_for)}" if acts_for else name
-
-
-def _text_of(facts: Mapping[str, Any], names: Mapping[str, str]) -> str:
-    """Return what the facts of an entry add in words: the answer, for whom, the policy, reasons, files."""
-    approver = names.get(str(facts.get("approver")), "")
-    answer = str(facts.get("state") or facts.get("outcome") or "").capitalize()
-    policy = facts.get("policy_name")
-    head = " ".join(
-        part for part in (answer, f"for {approver}" if approver else "", f"by “{policy}”" if policy else "") if part
-    )
+def _text_of(facts: Mapping[str, Any]) -> str:
+    """Return the texts among the facts of an entry: reasons, comments, and names of files."""
     reasons = [each["reason"] for each in facts.get("approvals") or () if isinstance(each, dict) and "reason" in each]
     files = [each["file_name"] for each in facts.get("files") or ()]
-    return "\n".join(str(part) for part in (head, facts.get("reason"), facts.get("comments"), *reasons, *files) if part)
+    return "\n".join(str(part) for part in (facts.get("reason"), facts.get("comments"), *reasons, *files) if part)

@@ -16,12 +16,16 @@ NOT_READABLE = (
     "There is no such change, or you may not read it. You see the changes that you have requested or opened. Users "
     "with one of the roles {} see all of them: ask one of them, or an administrator for a role."
 )
-SHAPE = Shape("", DisplayValue.ALL, exclude_reference_link=True)
 
 
 def read_change(sys_id: str) -> tuple[WireRecord, str]:
-    """Return a change with display values, and its version; raises `RecordNotFound`."""
-    opened = open_record(changes_table(), caller(), sys_id, SHAPE)
+    """Return a change with display values, and its version; raises `RecordNotFound`.
+
+    Its journals are left out: the activity lists them, and a change can have thousands of entries.
+    """
+    table = changes_table()
+    shape = Shape("", DisplayValue.ALL, exclude_reference_link=True, fields=tuple(table.columns))
+    opened = open_record(table, caller(), sys_id, shape)
     return opened.render(), opened.version
 
 

@@ -6,12 +6,12 @@ from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from changegate.console.approvals.block import blocks_of_change
-from changegate.console.changes.activity import list_activity
+from changegate.console.changes.activity import PARTS, list_activity
 from changegate.console.changes.files import PREVIEWED, files_of
 from changegate.console.changes.reading import explain_missing, read_change, stored_values
-from changegate.console.changes.related import related_lists_of
+from changegate.console.changes.related import count_related, related_lists_of
 from changegate.console.changes.ribbon import REASON, journal_inputs, ribbon_of
-from changegate.console.changes.sections import IN_HEAD, PROVENANCE, SECTIONS
+from changegate.console.changes.sections import EMPTY, IN_HEAD, PROVENANCE, SECTIONS
 from changegate.console.guards import caller, require_login
 from changegate.console.records.cells import is_nameless
 from changegate.console.records.list_views import list_page
@@ -21,12 +21,13 @@ from changegate.console.records.reference_choices import explain_refusal
 from changegate.console.records.saving import attempt
 from changegate.console.stale_forms import was_seen
 from changegate.database import commit
-from changegate.errors import ChangegateError, InputInvalid, RecordNotFound, VersionOutdated
+from changegate.errors import ChangegateError, InputInvalid, RateLimited, RecordNotFound, VersionOutdated
+from changegate.extensions import limiter
 from changegate.models.base import version_of
 from changegate.services.access.permissions import INTEGRATION_ADMINISTRATORS
 from changegate.services.approvals.rollup import REQUESTED
 from changegate.services.process.changes import changes_table
-from changegate.services.process.comments import add_comment
+from changegate.services.process.comments import COMMENTS, add_comment
 from changegate.services.tables.display.display_values import WireRecord
 from changegate.services.tables.versions import VersionCheck
 from changegate.services.tables.writing.records import update_record
@@ -73,11 +74,23 @@ def comment_view(sys_id: str) -> ResponseReturnValue:
     journal = sent.get("journal", "")
     if journal not in changes_table().journals_for(caller().permissions):
         raise InputInvalid({"journal": ["Choose comments or work notes."]})
+    if refusal := _too_many_comments():
+        return _record_page(sys_id, refusal=refusal, tab="activity", comment=sent.get("text", "")), 429
     if not changes_table().access.admits("update", caller().permissions):
         add_comment(sys_id, sent.get("text", ""), caller())
         commit()
         return redirect(_url(sys_id, "activity"))
     return _write(sys_id, {journal: sent.get("text", "")}, "activity", "Added.")
+
+
+def _too_many_comments() -> str:
+    """Count a comment of the user, who is told if they write too many: each can send mail to everyone on the change."""
+    try:
+        limiter.require_room_to_fail(caller().sys_id, COMMENTS)
+    except RateLimited as limit:
+        return f"You have added too many comments within a minute. Try again in {limit.retry_after} seconds."
+    limiter.count(caller().sys_id, COMMENTS)
+    return ""
 
 
 def _write(
@@ -105,18 +118,20 @@ def _url(sys_id: str, tab: str) -> str:
 def _filled_sections(record: WireRecord) -> dict[str, list[str]]:
     """Return the fields that have a value by section; the head of the page shows some already."""
     sections = {
-        title: [name for name in names if name in record and record[name]["value"] not in {"", "false"}]
+        title: [name for name in names if name in record and record[name]["value"] not in EMPTY]
         for title, names in SECTIONS.items()
     }
     return {title: [name for name in names if name not in IN_HEAD] for title, names in sections.items() if names}
 
 
-def _record_page(sys_id: str, *, refusal: str = "", tab: str = "") -> str:
+def _record_page(sys_id: str, *, refusal: str = "", tab: str = "", comment: str = "") -> str:
     table, who = changes_table(), caller()
     record, _ = read_change(sys_id)
     change = stored_values(sys_id)
     shown = tab or current_request().args.get("tab", "")
     shown = shown if shown in TABS else "details"
+    part = current_request().args.get("show", "")
+    part = part if part in PARTS else ""
     fields = {field.name: field for field in fields_of(table, who, is_new=False)}
     journals = {name: table.journal_fields[name] for name in table.journals_for(who.permissions)}
     provenance = [
@@ -130,6 +145,10 @@ def _record_page(sys_id: str, *, refusal: str = "", tab: str = "") -> str:
         refusal=refusal,
         tabs=TABS,
         tab=shown,
+        counts=count_related(sys_id, who),
+        parts={name: label for name, label in PARTS.items() if name != "work_notes" or name in journals},
+        part=part,
+        comment=comment,
         sections=_filled_sections(record),
         provenance=provenance,
         entries=table.entries,
@@ -141,7 +160,7 @@ def _record_page(sys_id: str, *, refusal: str = "", tab: str = "") -> str:
         blocks=blocks_of_change(change, who) if change["approval"] == REQUESTED else (),
         files=files_of(sys_id, who) if shown == "files" else (),
         previewed=PREVIEWED,
-        activity=list_activity(table, who, record) if shown == "activity" else (),
+        activity=list_activity(table, who, record, part) if shown == "activity" else None,
         journals=journals,
         record_url=record_url,
         list_url=list_url,
