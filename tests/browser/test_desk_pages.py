@@ -28,6 +28,15 @@ def test_two_people_take_a_change_to_its_approval(browser: Browser, desk: Runnin
         with page.expect_response("**/suggestions?q=*"):
             page.get_by_label("Assignment group").press_sequentially(name)
         expect(page.locator("#assignment_group-suggestions option").first).to_have_attribute("value", name)
+        # A list suggests the next name, and keeps those before it. It may be folded, so it is not typed into.
+        with page.expect_response("**/suggestions?q=*"):
+            page.locator("#watch_list").evaluate(
+                "(each, text) => { each.value = text; each.dispatchEvent(new Event('input')); }",
+                f"{tom.user_name}, {mia.user_name}",
+            )
+        expect(page.locator("#watch_list-suggestions option").first).to_have_attribute(
+            "value", f"{tom.user_name}, {mia.user_name}"
+        )
         page.get_by_role("button", name="Create").click()
         page.get_by_role("button", name="Request approval").click()
         expect(page.get_by_text("1 more approval required")).to_be_visible()
@@ -57,6 +66,12 @@ def test_a_bulk_change_offers_choices_and_suggests_records(browser: Browser, des
         with page.expect_response("**/suggestions?q=*"):
             value.press_sequentially(mia.user_name)
         expect(page.locator("#bulk-value-suggestions option").first).to_have_attribute("value", mia.user_name)
+        page.locator(".builder > summary").click()
+        condition = page.locator(".condition").last
+        condition.get_by_label("Field").select_option(label="Assigned to")
+        with page.expect_response("**/suggestions?q=*"):
+            condition.get_by_label("Value").press_sequentially(mia.user_name)
+        expect(condition.locator("option[value='" + mia.user_name + "']")).to_have_count(1)
         page.get_by_label(f"Select {number}").check()
         page.get_by_role("button", name="Update the selected records").click()
         expect(page.get_by_text("1 of 1 updated")).to_be_visible()

@@ -10,10 +10,12 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
+from changegate.extensions import db
 from changegate.services.access.permissions import Permissions
-from changegate.services.tables.registry import TABLES
+from changegate.services.tables.registry import TABLES, get_table
+from changegate.services.tables.writing.records import create_record
 from tests.conftest import ADMIN_PASSWORD, basic
-from tests.console.conftest import MakeChange, SignIn
+from tests.console.conftest import ROOT, MakeChange, SignIn
 from tests.console.visitor import Visitor, forms_of
 
 CHANGES = "/change-requests"
@@ -35,6 +37,12 @@ def crumbs_in(page: TestResponse) -> list[str]:
 def query_in(location: str | None) -> str:
     """Return the encoded query in the URL of a list."""
     return dict(parse_qsl(urlsplit(location or "").query)).get("sysparm_query", "")
+
+
+def builder_of(page: TestResponse) -> str:
+    """Return the name of the form of conditions."""
+    [form] = [name for name in forms_of(page).forms if name.startswith(BUILDER)]
+    return form
 
 
 def test_every_table_has_a_list_for_an_administrator(admin: Visitor) -> None:
@@ -124,6 +132,9 @@ def test_the_builder_goes_to_the_list_of_its_conditions(admin: Visitor) -> None:
         (("nothing", "=", "x"), "There is no field &#39;nothing&#39;."),
         (("risk", "LIKE", "x"), "Choose an operator for Risk."),
         (("number", "=", ""), "Enter a value"),
+        (("sys_created_on", "RELATIVEGE", "last summer"), "Enter a number, a unit, and ago or ahead"),
+        (("sys_created_on", "RELATIVEGE", "2 decades ago"), "Enter a number, a unit, and ago or ahead"),
+        (("assigned_to", "=", "Zoe Nowhere"), "There is no user “Zoe Nowhere”."),
     ],
 )
 def test_the_builder_shows_what_is_wrong_with_a_row(admin: Visitor, row: tuple[str, str, str], problem: str) -> None:
@@ -148,12 +159,47 @@ def test_rows_are_added_and_removed_without_scripts(admin: Visitor) -> None:
         "RLQUERYchange_task.change_request,>=1^state=1^ENDRLQUERY^risk=2",
         "assigned_to.managerISNOTEMPTY^start_dateONToday",
         "sys_created_onRELATIVEGT@hour@ago@2^start_date>=javascript:gs.beginningOfToday()",
+        "sys_created_onRELATIVEEE@dayofweek@ago@2^start_dateRELATIVELE@month@ahead@1",
+        "assigned_to=javascript:gs.getUserID()^watch_listISNOTEMPTY",
     ],
 )
 def test_an_unchanged_builder_keeps_the_query(admin: Visitor, query: str) -> None:
     page = admin.client.get(CHANGES, query_string={"sysparm_query": query})
-    [form] = [name for name in forms_of(page).forms if name.startswith(BUILDER)]
-    assert query_in(admin.send(page, form).location) == query
+    assert query_in(admin.send(page, builder_of(page)).location) == query
+
+
+def test_relative_times_are_words_in_the_builder(admin: Visitor) -> None:
+    for words, stored in (("7 days ago", "@day@ago@7"), ("1 Hour from now", "@hour@ahead@1")):
+        rows = {"field": "start_date", "operator": "RELATIVEGE", "value": words}
+        answer = admin.send(admin.open(CHANGES), BUILDER, rows)
+        assert query_in(answer.location) == f"start_dateRELATIVEGE{stored}"
+    text = admin.client.get(CHANGES, query_string={"sysparm_query": "start_dateRELATIVEGE@day@ago@7"}).text
+    assert 'value="7 days ago"' in text
+    assert ">Planned start date is at or after 7 days ago<" in text
+
+
+def test_records_are_named_in_the_builder_and_queries_have_their_sys_ids(admin: Visitor, app: Flask) -> None:
+    with app.app_context():
+        ada, *others = (
+            str(create_record(get_table("sys_user"), ROOT, {"user_name": login, "name": name})["sys_id"])
+            for login, name in (("ada", "Ada Lovelace"), ("kim1", "Kim Lee"), ("kim2", "Kim Lee"))
+        )
+        db.session.commit()
+    rows = {"join": ["and"] * 2, "field": ["assigned_to", "watch_list"], "operator": ["=", "LIKE"], "known": ["", ""]}
+    answer = admin.send(admin.open(CHANGES), BUILDER, {**rows, "value": ["Ada Lovelace", "ada"]})
+    assert query_in(answer.location) == f"assigned_to={ada}^watch_listLIKE{ada}"
+    # Several people of one name are choices, which need no scripts; the chosen one keeps its sys_id.
+    query = f"assigned_to={ada}^watch_listLIKE{ada}"
+    page = admin.client.get(CHANGES, query_string={"sysparm_query": query})
+    assert page.text.count('value="Ada Lovelace"') == 2
+    unclear = admin.send(page, builder_of(page), {"value": ["Kim Lee", "Ada Lovelace"]})
+    assert unclear.status_code == 400
+    assert "Several users are called “Kim Lee”. Choose one." in unclear.text
+    chosen = admin.send(unclear, builder_of(unclear), {"value-0-choice": "kim2"})
+    assert query_in(chosen.location) == f"assigned_to={others[1]}^watch_listLIKE{ada}"
+    page = admin.open(str(chosen.location))
+    assert 'value="Kim Lee"' in page.text
+    assert query_in(admin.send(page, builder_of(page)).location) == query_in(chosen.location)
 
 
 def test_local_times_are_compared_as_utc(admin: Visitor, sign_in: SignIn) -> None:

@@ -4,12 +4,15 @@ A row has a field, an operator, a value, and how it joins the rows before it. Te
 conditions on related records, stay as the text of an encoded query.
 """
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from werkzeug.datastructures import MultiDict
 
 from changegate.console.local_times import parse_local, time_zone
+from changegate.console.records.record_form import CHOICE, ReferenceChoice
+from changegate.console.records.relative_times import EXPECTED, parse_relative, relative_words
 from changegate.models.base import Entry
 from changegate.printable import typed
 from changegate.services.tables.queries.encoded_query import (
@@ -65,6 +68,11 @@ OPERATORS = (
     BuilderOperator("<=", "is at or before, at most", _NUMBERS | _DATES),
     BuilderOperator(">", "is after, more than", _NUMBERS | _DATES),
     BuilderOperator("<", "is before, less than", _NUMBERS | _DATES),
+    BuilderOperator("RELATIVEGE", "is at or after, relative", _DATES),
+    BuilderOperator("RELATIVELE", "is at or before, relative", _DATES),
+    BuilderOperator("RELATIVEGT", "is after, relative", _DATES),
+    BuilderOperator("RELATIVELT", "is before, relative", _DATES),
+    BuilderOperator("RELATIVEEE", "is on, relative", _DATES),
     BuilderOperator("ISEMPTY", "is empty", _ALL, takes_value=False),
     BuilderOperator("ISNOTEMPTY", "is not empty", _ALL, takes_value=False),
 )
@@ -72,6 +80,7 @@ OPERATORS_BY_NAME: Mapping[str, BuilderOperator] = {operator.name: operator for 
 # The dynamic filters, which are operators of their own in the builder.
 DYNAMIC_FILTERS: Mapping[str, str] = {"DYNAMIC": ME, "MY GROUPS": MY_GROUPS}
 COMPARED_TIMES = frozenset({">=", "<=", ">", "<"})
+RELATIVE = "RELATIVE"
 # What `is on or within` takes besides a day.
 PERIODS = ("Today", "Yesterday", "Tomorrow", "This week", "Last week", "Next week", "This month", "Last month",
            "Last 7 days", "Last 30 days")  # fmt: skip
@@ -84,13 +93,19 @@ def kind_of(entry: Entry) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ConditionRow:
-    """One row of the builder; `error` says why it is not a condition."""
+    """One row of the builder; `error` says why it is not a condition.
+
+    `known` is the sys_id of the record whose name was shown as the value, and `choices` are the records that the value
+    could mean.
+    """
 
     join: str
     field: str = ""
     operator: str = ""
     value: str = ""
     error: str = ""
+    known: str = ""
+    choices: Sequence[ReferenceChoice] = ()
 
 
 def rows_of_query(query: EncodedQuery, entries: Mapping[str, Entry]) -> list[ConditionRow]:
@@ -104,14 +119,18 @@ def rows_of_query(query: EncodedQuery, entries: Mapping[str, Entry]) -> list[Con
 
 def rows_of_form(form: MultiDict[str, str]) -> list[ConditionRow]:
     """Return the rows of a sent form."""
-    sent = zip(*(form.getlist(name) for name in ("join", "field", "operator", "value")), strict=False)
-    rows = [
+    columns = (form.getlist(name) for name in ("join", "field", "operator", "value"))
+    sent = zip(*columns, itertools.chain(form.getlist("known"), itertools.repeat("")), strict=False)
+    return [
         ConditionRow(
-            join if join in JOINS else AND, typed(field), operator, typed(value)[:MOST_VALUE_CHARACTERS].strip()
+            join if join in JOINS else AND,
+            typed(field),
+            operator,
+            typed(form.get(f"value-{at}{CHOICE}", value))[:MOST_VALUE_CHARACTERS].strip(),
+            known=known,
         )
-        for join, field, operator, value in sent
+        for at, (join, field, operator, value, known) in enumerate(itertools.islice(sent, MOST_CONDITIONS))
     ]
-    return rows[:MOST_CONDITIONS]
 
 
 def query_of_rows(
@@ -119,7 +138,7 @@ def query_of_rows(
 ) -> tuple[EncodedQuery, list[ConditionRow]]:
     """Return the query of rows, and the rows with their errors; the query is that of the rows without any."""
     filled = (row for row in rows if row.field or row.operator == ENCODED)
-    checked = [row if row.operator == ENCODED else _checked(row, entries) for row in filled]
+    checked = [row if row.operator == ENCODED or row.error else _checked(row, entries) for row in filled]
     alternatives: list[list[list[Term]]] = []
     for row in checked:
         terms = [] if row.error else list(_terms(row, entries))
@@ -152,6 +171,8 @@ def operator_of(condition: Condition) -> BuilderOperator | None:
     if condition.operator == "DYNAMIC":
         found = (name for name, sys_id in DYNAMIC_FILTERS.items() if sys_id == condition.value)
         return OPERATORS_BY_NAME.get(next(found, ""))
+    if condition.operator.startswith(RELATIVE) and relative_words(condition.value) is None:
+        return None
     return None if condition.operator in DYNAMIC_FILTERS else OPERATORS_BY_NAME.get(condition.operator)
 
 
@@ -163,6 +184,8 @@ def text_of_terms(chains: Iterable[AnyOf]) -> str:
 def shown_value(condition: Condition, entry: Entry) -> str:
     """Return the value of a condition as the builder shows it: times in the user's time zone."""
     value = condition.value if OPERATORS_BY_NAME[condition.operator].takes_value else ""
+    if condition.operator.startswith(RELATIVE):
+        return relative_words(value) or value
     if entry.kind == "glide_date_time" and condition.operator in COMPARED_TIMES and not value.startswith("javascript:"):
         try:
             return local_text(time_zone(), value)
@@ -181,6 +204,8 @@ def _error_of(row: ConditionRow, entries: Mapping[str, Entry]) -> str:
         return f"There is no field {row.field!r}."
     if operator is None or kind_of(entry) not in operator.kinds:
         return f"Choose an operator for {entry.label}."
+    if operator.name.startswith(RELATIVE) and parse_relative(row.value) is None:
+        return EXPECTED
     return "Enter a value, or choose the operator “is empty”." if operator.takes_value and not row.value else ""
 
 
@@ -194,7 +219,7 @@ def _terms(row: ConditionRow, entries: Mapping[str, Entry]) -> Iterator[Term]:
         dynamic = DYNAMIC_FILTERS.get(row.operator)
         yield Condition(row.field, "DYNAMIC" if dynamic else row.operator, dynamic or "")
         return
-    value = row.value
+    value = parse_relative(row.value) or row.value if row.operator.startswith(RELATIVE) else row.value
     if entries[row.field].kind == "glide_date_time" and row.operator in COMPARED_TIMES:
         time = parse_local(value)
         value = time.strftime(INSTANT_FORMAT) if time else value

@@ -26,8 +26,10 @@ from changegate.console.records.condition_rows import (
 from changegate.console.records.crumbs import crumbs_of
 from changegate.console.records.exports import FORMATS, MOST_EXPORTED
 from changegate.console.records.list_state import MOST_COLUMNS, PAGE_SIZES, QUERY, ListState
+from changegate.console.records.named_values import NAMING, resolve_names, show_names
 from changegate.console.records.own_lists import own_list_of
 from changegate.console.records.pages import OWN_LISTS, list_url, plural_of, record_url
+from changegate.console.records.relative_times import EXAMPLES
 from changegate.database import commit
 from changegate.errors import RecordNotFound
 from changegate.extensions import settings
@@ -72,7 +74,7 @@ def list_page(
         records=[(each, cells_of(table, columns, each, page.links_of(each))) for each in page.records],
         total=page.total,
         crumbs=crumbs_of(state, who),
-        rows=rows_of_query(state.conditions, table.entries) if rows is None else rows,
+        rows=show_names(rows_of_query(state.conditions, table.entries) if rows is None else rows, table, who),
         is_editing=rows is not None,
         # Those that are shown come first, in their order.
         column_names=_labeled(table, dict.fromkeys((*columns, *fields))),
@@ -104,7 +106,7 @@ def filter_view(table_name: str) -> ResponseReturnValue:
         return list_page(table, [*rows, ConditionRow(AND)])
     if (removed := form.get("step", "").removeprefix("remove-")).isdecimal():
         return list_page(table, [row for at, row in enumerate(rows) if str(at) != removed])
-    query, checked = query_of_rows(rows, table.entries)
+    query, checked = query_of_rows(resolve_names(rows, table, caller()), table.entries)
     if any(row.error for row in checked):
         return list_page(table, checked, 400)
     return redirect(list_url(table.name, **state.with_conditions(query).arguments()))
@@ -184,8 +186,9 @@ def _builder(table: Table, fields: Sequence[str]) -> Mapping[str, Any]:
     return {
         "joins": JOINS,
         "fields": [(name, table.entries[name].label, kind_of(table.entries[name])) for name in fields],
+        "references": {name: entry.reference for name in fields if (entry := table.entries[name]).kind in NAMING},
         "operators": [each for each in OPERATORS if possible is None or each.name in possible],
-        "periods": PERIODS,
+        "times": {"periods": PERIODS, "relative-times": EXAMPLES},
         "encoded": ENCODED,
     }
 

@@ -46,6 +46,11 @@ class FormField:
         return self.kind in ("text", "journal", "glide_list") or self.name == "short_description"
 
     @property
+    def suggests(self) -> bool:
+        """Return whether records are suggested while a name is typed."""
+        return self.kind in ("reference", "glide_list") and bool(self.entry.reference)
+
+    @property
     def hint(self) -> str:
         """Return what stands under the input."""
         if self.kind == "glide_date_time":

@@ -37,9 +37,14 @@ def take_refusal(
         form.take_error(problem)
     for name, item in unclear.items():
         target = get_table(str(table.entries[name].reference))
-        found = find_candidates(target, caller, item)
-        form.choices[name] = [_choice(target, each, found, sent[name], item) for each in found]
-        form.errors[name] = [_sentence(target, item, found)]
+        form.choices[name], sentence = choices_for(target, caller, item, sent[name])
+        form.errors[name] = [sentence]
+
+
+def choices_for(target: Table, caller: Caller, item: str, text: str = "") -> tuple[list[ReferenceChoice], str]:
+    """Return the records that an unclear name could mean, and a sentence about it; `text` is the list that it is in."""
+    found = find_candidates(target, caller, item)
+    return [_choice(target, each, found, text or item, item) for each in found], _sentence(target, item, found)
 
 
 def explain_refusal(problem: ChangegateError, table: Table, caller: Caller, sent: Mapping[str, str]) -> str:
@@ -90,7 +95,7 @@ def _unclear_item(table: Table, name: str, text: str, caller: Caller) -> str | N
     target = find_table(entry.reference) if entry and entry.reference else None
     if entry is None or target is None or not may_read(target, caller.permissions):
         return None
-    return next((item for item in _items(entry, text) if not _is_clear(table, name, item, caller)), None)
+    return next((item for item in _items(entry, text) if not is_clear(table, name, item, caller)), None)
 
 
 def _items(entry: Entry, text: str) -> Iterator[str]:
@@ -98,7 +103,8 @@ def _items(entry: Entry, text: str) -> Iterator[str]:
     return (item.strip() for item in items if item.strip())
 
 
-def _is_clear(table: Table, name: str, item: str, caller: Caller) -> bool:
+def is_clear(table: Table, name: str, item: str, caller: Caller) -> bool:
+    """Return whether a name in a reference means one record."""
     try:
         resolve_references(table, caller, {name: item}, by_display=True)
     except RequestUnreadable:

@@ -9,18 +9,22 @@ function startSelectAll() {
   all.addEventListener("change", () => { for (const box of boxes) box.checked = all.checked; });
 }
 
-// Offers the operators of the chosen field only.
+// Offers the operators of the chosen field only, and what its value can be: choices, times, or suggested records.
 function startBuilder() {
+  const suggestions = document.querySelector("[data-builder]")?.dataset.builder;
   for (const row of document.querySelectorAll("[data-builder] .condition:not([data-encoded])")) {
     const field = row.querySelector("[name=field]"), operator = row.querySelector("[name=operator]"), value = row.querySelector("[name=value]");
     const apply = () => {
       const kind = field.selectedOptions[0].dataset.kind;
       for (const option of operator.options) option.hidden = option.disabled = Boolean(kind) && !option.dataset.kinds.split(" ").includes(kind);
       if (operator.selectedOptions[0]?.disabled) operator.value = [...operator.options].find((option) => !option.disabled).value;
-      const own = `choices-${field.value}`;
-      value.setAttribute("list", document.getElementById(own) ? own : kind?.startsWith("glide_date") ? "periods" : "");
+      const own = `choices-${field.value}`, times = operator.value.startsWith("RELATIVE") ? "relative-times" : "periods";
+      const { reference } = field.selectedOptions[0].dataset;
+      value.dataset.suggestions = reference ? suggestions.replace("TABLE", reference) : "";
+      value.setAttribute("list", reference ? row.querySelector("datalist").id : document.getElementById(own) ? own : kind?.startsWith("glide_date") ? times : "");
     };
-    field.addEventListener("change", apply);
+    field.addEventListener("change", () => { value.value = ""; apply(); });
+    operator.addEventListener("change", apply);
     apply();
   }
 }
@@ -39,19 +43,20 @@ function startBulkChange() {
   apply();
 }
 
-// Suggests records for references while their names are typed.
+// Suggests records for references while their names are typed; in a list, for the name after the last comma.
 function startSuggestions() {
   for (const input of document.querySelectorAll("[data-suggestions]")) {
     let timer, last = input.value;
     input.addEventListener("input", () => {
       clearTimeout(timer);
       timer = setTimeout(async () => {
-        if (!input.dataset.suggestions || input.value === last || input.value.trim().length < 2) return;
+        const before = "many" in input.dataset ? input.value.match(/^(.*,\s*)?/)[0] : "", name = input.value.slice(before.length).trim();
+        if (!input.dataset.suggestions || input.value === last || name.length < 2) return;
         last = input.value;
-        const reply = await fetch(`${input.dataset.suggestions}?q=${encodeURIComponent(input.value.trim())}`);
+        const reply = await fetch(`${input.dataset.suggestions}?q=${encodeURIComponent(name)}`);
         if (!reply.ok) return;
         const { suggestions } = await reply.json();
-        input.list.replaceChildren(...suggestions.map(({ value, label }) => Object.assign(document.createElement("option"), { value, label })));
+        input.list.replaceChildren(...suggestions.map(({ value, label }) => Object.assign(document.createElement("option"), { value: before + value, label: before + label })));
       }, 200);
     });
   }
