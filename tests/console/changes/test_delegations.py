@@ -48,6 +48,9 @@ def test_a_delegate_answers_in_the_place_of_the_user(desk: Desk, noah: Visitor, 
     page = noah.open("/my-approvals").text
     assert "Requested from mia, in whose place you answer." in page
     assert send(noah, asked, "approved") == 302
+    text = desk.tom.open(f"{desk.url}?tab=activity").text
+    user = r'<a href="/records/sys_user/[0-9a-f]{32}">'
+    assert re.search(f"<strong>{user}noah</a></strong> for {user}mia</a> answered an approval", text)
     assert "noah for mia approved it" in " ".join(noah.open(asked).text.split())
 
 

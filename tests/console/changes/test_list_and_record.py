@@ -6,15 +6,16 @@ from dataclasses import replace
 
 import pytest
 from flask import Flask
+from sqlalchemy import func, select, update
 
 from changegate.extensions import db
-from changegate.models import OAuthEntity, SysUser
+from changegate.models import ChgHistory, OAuthEntity, SysAudit, SysUser
 from changegate.models.packed import PackedJSON
 from changegate.services.access.caller import TokenOrigin
 from changegate.services.access.permissions import Permissions, TokenGrant
 from changegate.services.integrations.saving import Registered
 from changegate.services.tables.registry import get_table
-from changegate.services.tables.writing.records import create_record
+from changegate.services.tables.writing.records import create_record, update_record
 from changegate.services.users.accounts import create_user
 from tests.console.conftest import ROOT, MakeChange, SignIn
 from tests.console.visitor import Visitor
@@ -142,6 +143,10 @@ def from_pipeline(app: Flask, integration: Registered) -> str:
     token = replace(ROOT, permissions=permissions, origin=origin)
     with app.app_context():
         change = create_record(get_table("change_request"), token, {"short_description": "Deploy"})
+        update_record(get_table("change_request"), token, change["sys_id"], {"short_description": "Deploy it"})
+        # A second may end between the entries of one save.
+        at = select(func.max(ChgHistory.sys_created_on)).scalar_subquery()
+        db.session.execute(update(SysAudit).values(sys_created_on=at))
         db.session.commit()
         return str(change["sys_id"])
 
@@ -159,7 +164,9 @@ def test_shows_where_a_change_comes_from(
         assert shown in section
     assert "Source environment" not in section
     activity = admin.open(f"/change-requests/{from_pipeline}?tab=activity").text
-    assert f'<span class="pill pill-off"><a href="{url}" rel="noopener noreferrer">repo:acme</a></span>' in activity
+    workload = f'<span class="pill pill-off"><a href="{url}" rel="noopener noreferrer">repo:acme</a></span>'
+    for words in ("created the change", "changed fields"):
+        assert f"{words} {workload}" in activity
     assert "section-provenance" not in admin.open(f"/change-requests/{make_change()}").text
 
 

@@ -82,7 +82,7 @@ def list_activity(table: Table, caller: Caller, record: WireRecord, part: str = 
     sys_id = record["sys_id"]["value"]
     recorded = list(_history(caller, sys_id))
     # Journals and the audit trail name the user only; the history of the same save names the workload as well.
-    workloads = {(each.at, each.user_name): each.workload for each in recorded if each.workload}
+    workloads = {(each.at, each.user_name): each.workload for each in reversed(recorded) if each.workload}
     entries = [
         *_journal(caller, sys_id),
         *(_edit(save) for save in list_saves(table, caller, record)),

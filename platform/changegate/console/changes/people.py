@@ -8,12 +8,11 @@ from changegate.console.records.pages import record_url
 from changegate.services.access.caller import Caller
 from changegate.services.history.actors import SYSTEM
 from changegate.services.tables.display.display_names import find_names
-from changegate.services.tables.display.shapes import DisplayValue, Shape
-from changegate.services.tables.queries.encoded_query import Condition, EncodedQuery
-from changegate.services.tables.reading.records import read_page
 from changegate.services.tables.registry import table_of_users
+from changegate.services.users.user_names import users_named
 
-MOST_ACTORS = 200
+# A user whose name the reader may not see.
+UNKNOWN = "another user"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,34 +24,23 @@ class Actor:
 
 
 class People:
-    """The users whose user names and sys_ids occur in a stream, as far as the reader may see them."""
+    """The users whose user IDs, present or former, and sys_ids occur in a stream, as far as the reader sees them."""
 
     def __init__(self, caller: Caller, user_names: Iterable[str], sys_ids: Iterable[str]) -> None:
         users, _ = table_of_users()
         self._table = users.name
-        self._by_user_name = dict(_people_named(set(user_names), caller))
-        self._names = find_names({users.name: set(sys_ids)}, caller).get(users.name, {})
+        self._named = {name: min(found) for name in set(user_names) if (found := users_named(name))}
+        self._names = find_names({users.name: {*sys_ids, *self._named.values()}}, caller).get(users.name, {})
 
     def named(self, user_name: str) -> Actor:
-        """Return the user with a user name; one that the reader may not see has no page."""
-        return self._by_user_name.get(user_name) or Actor(user_name)
+        """Return the user with a user ID; one that the reader may not see has no page."""
+        sys_id = self._named.get(user_name)
+        return self.with_sys_id(sys_id) if sys_id and sys_id in self._names else Actor(user_name)
 
     def with_sys_id(self, sys_id: str) -> Actor:
         """Return the user with a sys_id."""
         name = self._names.get(sys_id)
-        return Actor(name, record_url(self._table, sys_id)) if name else Actor(sys_id)
-
-
-def _people_named(user_names: set[str], caller: Caller) -> Iterable[tuple[str, Actor]]:
-    users, login = table_of_users()
-    if not users.access.admits("read", caller.permissions):
-        return
-    condition = Condition(login, "IN", ",".join(sorted(user_names)))
-    shape = Shape("", DisplayValue.ALL, exclude_reference_link=True, fields=("sys_id", login, users.display_field))
-    page = read_page(users, caller, EncodedQuery((((condition,),),)), shape, limit=MOST_ACTORS, offset=0, counts=False)
-    for row in page.records:
-        name, sys_id = row[users.display_field]["display_value"], row["sys_id"]["value"]
-        yield row[login]["value"], Actor(name, record_url(users.name, sys_id))
+        return Actor(name, record_url(self._table, sys_id)) if name else Actor(UNKNOWN)
 
 
 def workload_of(provenance: Mapping[str, Any]) -> Actor | None:
@@ -62,5 +50,5 @@ def workload_of(provenance: Mapping[str, Any]) -> Actor | None:
 
 
 def user_name_of(actor: Mapping[str, Any]) -> str:
-    """Return the user name of an actor of the history."""
+    """Return the user ID of an actor of the history."""
     return str(actor.get("user_name") or SYSTEM["user_name"])
