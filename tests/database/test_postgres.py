@@ -184,3 +184,11 @@ def test_others_work_while_the_server_does(driver: DirectConnection) -> None:
         done.wait(0.01)
     waiting.join()
     assert steps > 20
+
+
+@pytest.mark.parametrize("is_direct", [True, False])
+def test_a_server_that_became_a_standby_is_a_lost_connection(driver: DirectConnection, is_direct: bool) -> None:
+    driver.execute("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
+    with pytest.raises(psycopg.OperationalError):
+        driver.run("DELETE FROM task", []) if is_direct else driver.execute("DELETE FROM task")
+    assert driver.closed

@@ -1,5 +1,6 @@
 """Servers of PostgreSQL that freeze, vanish, or change behind a proxy: no wait for them lasts, and no other is cut."""
 
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from sqlalchemy import make_url, text
 from sqlalchemy.exc import OperationalError
 
 from changegate import create_app
-from changegate.database import connection, driver_of, pool, postgres, request_time, silence
+from changegate.database import commit, connection, driver_of, pool, postgres, request_time, silence
 from changegate.database.postgres import DirectConnection
 from changegate.extensions import db
 from tests.conftest import ADMIN_PASSWORD, basic
@@ -100,6 +101,30 @@ def test_connections_that_were_reset_are_replaced(routed_app: Flask, route: Faul
         statuses = [create(routed_app) for _ in range(3)]
         # The first request may find the loss. All others get new connections.
         assert statuses[1:] == [201, 201]
+
+
+def error_message(code: bytes, text: bytes) -> bytes:
+    """Return a fatal error as PostgreSQL's protocol sends it."""
+    fields = b"SFATAL\0VFATAL\0C" + code + b"\0M" + text + b"\0\0"
+    return b"E" + struct.pack("!i", len(fields) + 4) + fields
+
+
+@pytest.mark.parametrize("ends", [commit, lambda: connection().execute(text("SELECT 1"))])
+def test_a_pooler_that_passes_on_why_its_server_ended_and_hangs_up_is_a_lost_connection(
+    routed_app: Flask, route: FaultyRoute, ends: Callable[[], object]
+) -> None:
+    """PgBouncer during a switchover: for libpq, the errors of server and pooler are two results of one command."""
+    with routed_app.app_context():
+        driver = driver_of(connection())
+        driver.begin_write()
+        route.farewell = error_message(b"57P01", b"terminating connection") + error_message(
+            b"08P01", b"server conn crashed?"
+        )
+        with pytest.raises(OperationalError):
+            ends()
+    route.farewell = b""
+    assert driver.closed
+    assert create(routed_app) == 201
 
 
 def test_a_server_that_does_not_answer_a_new_connection_is_a_503(routed_app: Flask, route: FaultyRoute) -> None:

@@ -22,6 +22,9 @@ class FaultyRoute:
     def __init__(self, target: int) -> None:
         self.target = target
         self.is_passing = True
+        # Instead of passing it on, the next message of a client is answered with these bytes and the end of its
+        # connection, as by a pooler that has lost its server.
+        self.farewell = b""
         self.accepted = 0
         self._pairs: list[tuple[socket.socket, socket.socket | None]] = []
         self._left: list[tuple[socket.socket, socket.socket | None]] = []
@@ -85,7 +88,9 @@ class FaultyRoute:
     def _pass_on(self, one: socket.socket, other: socket.socket) -> None:
         try:
             read = one.recv(CHUNK)
-            if read:
+            if self.farewell:
+                one.sendall(self.farewell)
+            elif read:
                 other.sendall(read)
                 return
         except OSError:

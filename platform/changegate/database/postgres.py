@@ -144,6 +144,10 @@ class DirectConnection(psycopg.Connection[Any]):
             if request is None:
                 return super().wait(gen, *arguments, **options)
             return super().wait(self._looking(gen, request), *arguments, **({"interval": LOOK_SECONDS} | options))
+        except psycopg.InternalError as problem:
+            # A server that ends and the pooler in front of it may both answer a COMMIT, which psycopg does not expect.
+            self._require_primary(problem)
+            raise
         finally:
             self.awaiting = None
 
@@ -242,12 +246,19 @@ class DirectConnection(psycopg.Connection[Any]):
             raise psycopg.OperationalError("the connection is lost")
         return self.pgconn
 
+    def _require_primary(self, problem: psycopg.Error) -> None:
+        """Raise `psycopg.OperationalError` if the server is lost, or refuses writes since it became a standby."""
+        if isinstance(problem, psycopg.errors.ReadOnlySqlTransaction):
+            self.close()
+        self._living()
+
     def _require_success(self, result: PGresult) -> PGresult:
         if result.status in _SUCCESSES:
             return result
         if self.pgconn.status != ConnStatus.OK:
             raise psycopg.OperationalError(self.pgconn.get_error_message())
         problem = error_from_result(result, encoding=self.info.encoding)
+        self._require_primary(problem)
         if isinstance(problem, psycopg.errors.InvalidSqlStatementName):
             # The session has lost its prepared statements, for example by a pooler's DISCARD ALL. This statement fails;
             # later ones are counted and prepared again.
