@@ -1,5 +1,6 @@
 """Text searches find the same records as a comparison of every row, whatever the index contains already."""
 
+import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
@@ -47,7 +48,9 @@ def pending() -> int:
     """Return how many records wait to be indexed; PostgreSQL indexes each at once."""
     if connection().dialect.name != "sqlite":
         return 0
-    return int(connection().execute(text("SELECT count(*) FROM task_text_pending")).scalar_one())
+    last = "SELECT task.rowid FROM task JOIN task_text_last USING (sys_id)"
+    new = f"SELECT count(*) FROM task WHERE rowid > coalesce(({last}), 0)"
+    return int(connection().execute(text(f"SELECT ({new}) + (SELECT count(*) FROM task_text_pending)")).scalar_one())
 
 
 FRAGMENTS = ("Firewall", "FIREWALL", "wall r", 'a "quoted" text', "100%", "a_b", "größe", "日本語テ", "fi", "xyz" * 30)
@@ -101,6 +104,50 @@ def test_a_sys_id_that_is_used_again_has_its_new_text() -> None:
     for _ in range(2):
         assert (find("short_descriptionLIKEfirst"), find("short_descriptionLIKEsecond")) == ([], ["the second one"])
         index_all()
+
+
+def test_records_after_a_deleted_one_are_indexed() -> None:
+    sys_ids = [add(f"number {number}") for number in range(4)]
+    index_all()
+    for deleted in (sys_ids[3], sys_ids[1]):
+        connection().execute(delete(Task.__table__).where(Task.sys_id == deleted))
+    commit()
+    assert pending() == 0
+    if connection().dialect.name == "sqlite":
+        # It gives other rowids to the records.
+        connection().exec_driver_sql("VACUUM")
+    add("number 4")
+    for _ in range(2):
+        assert sorted(find("short_descriptionLIKEnumber")) == ["number 0", "number 2", "number 4"]
+        index_all()
+
+
+def test_entries_of_earlier_texts_are_deleted() -> None:
+    if connection().dialect.name != "sqlite":
+        return
+    changed, deleted = add("edit number 0"), add("to be deleted")
+    for number in range(1, 6):
+        index_all()
+        values = {"short_description": f"edit number {number}"}
+        connection().execute(update(Task.__table__).where(Task.sys_id == changed).values(values))
+        commit()
+    index_all()
+    connection().execute(delete(Task.__table__).where(Task.sys_id == deleted))
+    commit()
+    entries = "SELECT count(*) FROM task_text WHERE task_text MATCH '\"{}\"'"
+    found = [connection().exec_driver_sql(entries.format(fragment)).scalar_one() for fragment in ("edit", "deleted")]
+    assert found == ([1, 0] if sqlite3.sqlite_version_info >= (3, 43) else [6, 1])
+
+
+def test_a_record_that_is_created_and_changed_is_indexed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_index_module, "TEXTS_AT_ONCE", 2)
+    sys_ids = [add(f"one of five: {number}") for number in range(5)]
+    for sys_id in (sys_ids[4], sys_ids[2]):
+        connection().execute(update(Task.__table__).where(Task.sys_id == sys_id).values(short_description="changed"))
+    commit()
+    index_all()
+    assert (pending(), len(find("short_descriptionLIKEof five"))) == (0, 3)
+    assert find("short_descriptionLIKEchanged") == ["changed", "changed"]
 
 
 def test_records_are_indexed_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,7 +78,7 @@ def expression_indexes_of(connection: Connection) -> set[str]:
     return {statement for statement in statements if statement and statement.count("(") > 1}
 
 
-TEXT_INDEX_TRIGGERS = {"task_text_created", "task_text_updated", "task_text_deleted"}
+TEXT_INDEX_TRIGGERS = {"task_text_updated", "task_text_deleted"}
 
 
 def test_triggers_note_each_task_whose_text_is_to_be_indexed(app: Flask) -> None:

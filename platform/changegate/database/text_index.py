@@ -6,8 +6,11 @@ search also compares the columns themselves.
     PostgreSQL   <table>_text, a GIN index of all texts of a row. New entries wait in a list until `index_batch`
     SQLite       <table>_text, an FTS5 index of trigrams without the texts, by numbers of documents
                  <table>_text_document, the record of each number
-                 <table>_text_pending, the records that were written since: triggers add them, `index_batch` removes
-                 them, and meanwhile they are candidates of every search
+                 <table>_text_last, the last record that was indexed: later ones, by rowid, are not
+                 <table>_text_pending, the records whose texts were changed since: a trigger adds them
+
+`index_batch` indexes new and changed records; until then, they are candidates of every search. Creating a record writes
+none of these tables. VACUUM may change rowids but keeps their order, so the last record is stored by its sys_id.
 
 To index a row takes SQLite as long as the rest of a small transaction, but in a batch a twentieth of it.
 """
@@ -15,6 +18,7 @@ To index a row takes SQLite as long as the rest of a small transaction, but in a
 import threading
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from itertools import takewhile
 from typing import Any
 
 import orjson
@@ -35,6 +39,7 @@ from sqlalchemy import (
     select,
     table,
     union_all,
+    update,
 )
 from sqlalchemy import text as sql
 
@@ -67,7 +72,8 @@ class TextIndex:
         self._table = of
         self._index = table(f"{of.name}_text", column("rowid"), column("text"))
         self._documents = table(f"{of.name}_text_document", column("document"), column("sys_id", String))
-        self._pending = table(f"{of.name}_text_pending", column("sys_id", String))
+        self._changed = table(f"{of.name}_text_pending", column("sys_id", String))
+        self._last = table(f"{of.name}_text_last", column("sys_id", String))
         self._frequencies = TTLCache[str, int](100_000, FREQUENCIES_KEPT_SECONDS)
         self._lock = threading.Lock()
         of.info[_INFO] = self
@@ -99,16 +105,21 @@ class TextIndex:
         if is_postgres(connection()):
             connection().execute(sql(f"SELECT gin_clean_pending_list('{self._index.name}')"))
             return False
-        waiting = connection().execute(select(self._pending.c.sys_id).limit(TEXTS_AT_ONCE)).scalars().all()
+        waiting = connection().execute(self._waiting(TEXTS_AT_ONCE)).scalars().all()
         if waiting:
             self._index_rows(waiting)
         return len(waiting) == TEXTS_AT_ONCE
 
     def _index_rows(self, sys_ids: Sequence[str]) -> None:
-        # The writes come first: from then on, no other transaction can change the rows. Numbers are never used again,
-        # so the entries of a record's earlier number lead to no record.
-        connection().execute(delete(self._pending).where(self._pending.c.sys_id.in_(sys_ids)))
-        connection().execute(delete(self._documents).where(self._documents.c.sys_id.in_(sys_ids)))
+        # The writes come first: from then on, no other transaction can change the rows.
+        connection().execute(delete(self._changed).where(self._changed.c.sys_id.in_(sys_ids)))
+        self._move_last(sys_ids)
+        earlier = self._documents.c.sys_id.in_(sys_ids)
+        if self._can_forget():
+            numbers = select(self._documents.c.document).where(earlier)
+            connection().execute(delete(self._index).where(self._index.c.rowid.in_(numbers)))
+        # Otherwise, the entries stay, but lead to no record: a number is never used again.
+        connection().execute(delete(self._documents).where(earlier))
         rows = connection().execute(self._texts(sys_ids)).all()
         if not rows:
             return
@@ -118,6 +129,34 @@ class TextIndex:
         number_of = {row.sys_id: row.document for row in found}
         documents = [{"rowid": number_of[sys_id], "text": "\n".join(filter(None, texts))} for sys_id, *texts in rows]
         connection().execute(insert(self._index), documents)
+
+    def _move_last(self, sys_ids: Sequence[str]) -> None:
+        indexed = set(sys_ids)
+        moved = [*takewhile(indexed.__contains__, connection().execute(self._new(TEXTS_AT_ONCE)).scalars())]
+        if moved:
+            connection().execute(update(self._last).values(sys_id=moved[-1]))
+
+    def _new(self, limit: int) -> Select[Any]:
+        """Return the records after the last one that was indexed, in the order of their creation."""
+        last = self._table.alias("last_indexed")
+        is_last = last.c["sys_id"] == select(self._last.c.sys_id).scalar_subquery()
+        indexed = select(literal_column("last_indexed.rowid", Integer)).select_from(last).where(is_last)
+        rowid = literal_column(f"{self._table.name}.rowid", Integer)
+        later = rowid > func.coalesce(indexed.scalar_subquery(), 0)
+        return select(self._table.c["sys_id"]).where(later).order_by(rowid).limit(limit)
+
+    def _waiting(self, limit: int) -> Select[Any]:
+        """Return the records that are not indexed with their current texts; one may occur twice."""
+        changed = select(self._changed.c.sys_id).limit(limit).subquery()
+        new = self._new(limit).subquery()
+        return select(union_all(select(changed.c.sys_id), select(new.c.sys_id)).subquery()).limit(limit)
+
+    def _can_forget(self) -> bool:
+        # Not with SQLite before 3.43.
+        options = connection().execute(
+            sql("SELECT sql FROM sqlite_master WHERE name = :name"), {"name": self._index.name}
+        )
+        return "contentless_delete" in str(options.scalar())
 
     def _texts(self, sys_ids: Sequence[str]) -> Select[Any]:
         columns = self._table.c
@@ -153,8 +192,8 @@ class TextIndex:
         is_current = self._documents.c.document == self._index.c.rowid
         live = select(self._documents.c.sys_id).join_from(self._index, self._documents, is_current)
         found = live.where(self._matches()).limit(literal_column(str(MOST_CANDIDATES), Integer)).subquery()
-        pending = select(self._pending.c.sys_id).limit(MOST_CANDIDATES).subquery()
-        return Prepared(select(union_all(select(found.c.sys_id), select(pending.c.sys_id)).subquery()))
+        waiting = self._waiting(MOST_CANDIDATES).subquery()
+        return Prepared(select(union_all(select(found.c.sys_id), select(waiting.c.sys_id)).subquery()))
 
     def _matches(self) -> ColumnElement[bool]:
         matches: ColumnElement[bool] = literal_column(self._index.name).op("MATCH")(parameter("fragment", String))
