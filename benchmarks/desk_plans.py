@@ -17,7 +17,9 @@ from changegate.extensions import db
 EXPLAIN = {"sqlite": "EXPLAIN QUERY PLAN ", "postgresql": "EXPLAIN (COSTS OFF) "}
 # How either database names a step that reads rows, and by which index.
 STEP = re.compile(
-    r"(?P<sqlite>SCAN|SEARCH) (?:task|sysapproval_approver)(?: USING (?:COVERING )?INDEX (?P<index>\w+))?"
+    r"(?P<sqlite>SCAN|SEARCH) (?:task|sysapproval_approver)\b"
+    r"(?: USING (?:(?:COVERING )?INDEX (?P<index>\w+)|(?P<rowid>INTEGER PRIMARY KEY)))?"
+    r"|SCAN (?P<texts>task_text) VIRTUAL TABLE"
     r"|(?P<postgresql>Seq Scan|(?:Index Only|Index|Bitmap Heap) Scan|Bitmap Index Scan)(?: Backward)?"
     r"(?: using (?P<named>\w+))?(?: on (?P<on>\w+))?"
 )
@@ -41,8 +43,10 @@ def indexes_of(plan: list[str]) -> list[str]:
 
 
 def _index_of(match: re.Match[str]) -> str:
+    if match["texts"]:
+        return match["texts"]
     if match["sqlite"]:
-        is_own_key = (match["index"] or "").startswith("sqlite_autoindex")
+        is_own_key = match["rowid"] or (match["index"] or "").startswith("sqlite_autoindex")
         return "" if is_own_key else match["index"] or "all rows"
     if match["postgresql"] == "Seq Scan":
         return "all rows" if match["on"] in {"task", "sysapproval_approver"} else ""

@@ -22,7 +22,7 @@ from tests.support.servers import COMMAND, Running, environment_of, running_chan
 
 __all__ = ["prepared_postgres"]
 
-OLDEST = "0051"
+OLDEST = "0052"
 OWN = newest_migration(MIGRATIONS)
 NEXT, LAST = (f"{int(OWN) + step:04d}" for step in (1, 2))
 # What a later version might add, and then take away.

@@ -1,6 +1,6 @@
 """Creations that write no text index, and fewer pages of others: docs/decisions/0033-queries-of-a-desk.md.
 
-Revision: 0051, after 0050.
+Revision: 0052, after 0051.
 """
 
 import sqlite3
@@ -8,11 +8,11 @@ import sqlite3
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0051"
-down_revision = "0050"
+revision = "0052"
+down_revision = "0051"
 branch_labels = None
 depends_on = None
-# Code of 0050 on SQLite would not find records that were created since.
+# Older code on SQLite would not find records that were created since.
 breaks_older_versions = True
 
 INDEX = "CREATE VIRTUAL TABLE task_text USING fts5(text, content = '', {options}, tokenize = trigram)"
