@@ -48,6 +48,8 @@ def test_the_requester_and_the_opener_cannot_approve(people: dict[str, str]) -> 
     assert initiators.why_not(people["ann"]) == "Ann opened this change"
     assert initiators.why_not(people["bob"]) == "Bob requested this change"
     assert initiators.why_not(people["eve"]) is None
+    reasons = {people["ann"]: "Ann opened this change", people["bob"]: "Bob requested this change"}
+    assert initiators.shown() == {"initiators": reasons, "unmapped_actor": None}
 
 
 def handed_over(change: Mapping[str, Any], **fields: str) -> dict[str, Any]:
@@ -69,10 +71,17 @@ def test_a_former_requester_cannot_approve(people: dict[str, str]) -> None:
     assert reason == "Ann was the requester or opener of this change before"
 
 
+def test_a_former_assignee_may_approve(people: dict[str, str]) -> None:
+    change = create_record(CHANGES, caller_for(people["eve"], "itil"), {"assigned_to": people["ann"]})
+
+    assert initiators_of(handed_over(change, assigned_to=people["bob"])).why_not(people["ann"]) is None
+
+
 def test_an_importer_cannot_approve_what_is_imported_in_the_name_of_others(people: dict[str, str]) -> None:
     change = create_record(CHANGES, ROOT, {"requested_by": people["ann"], "opened_by": people["bob"]})
 
     assert initiators_of(change).why_not(ROOT.sys_id) == "System Administrator opened this change"
+    assert initiators_of(change).why_not(people["bob"]) == "Bob opened this change"
 
 
 def renamed(user: str, name: str) -> None:

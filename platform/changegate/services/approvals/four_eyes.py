@@ -88,7 +88,7 @@ def users_behind(caller: Caller) -> set[str]:
     origin = provenance_of(caller.origin) if caller.origin is not None else {}
     persons = _PERSONS.all({name: origin.get(name) for name in _ACTOR_FIELDS}) if origin else ()
     emails = accounts_with_email(origin.get(SOURCE_EMAIL))
-    return {caller.sys_id, *(each.sys_id for each in (*persons, *emails))} - {""}
+    return {caller.sys_id, *(each.sys_id for each in (*persons, *emails))}
 
 
 def editors_of(edits: Mapping[str, Sequence[str]]) -> Initiators:
