@@ -19,9 +19,10 @@ from flask.testing import FlaskClient
 from changegate import create_app
 from changegate.cli.instance import working_on
 from changegate.cli.prepare import prepare_instance
-from changegate.config import PARSERS, PREFIX
+from changegate.config import PREFIX
 from changegate.extensions import db
 from changegate.services.users.accounts import create_user
+from changegate.setting_parsers import PARSERS
 from tests.support.schedule import ByFileOrFolder, is_repeating, is_slow, longest_first
 from tests.support.speedups import (
     cheap_passwords,

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from changegate import create_app
-from changegate.config import PARSERS, SettingInvalid, Settings, SmtpServer, default_instance_path, load_settings
+from changegate.config import SettingInvalid, Settings, default_instance_path, load_settings
+from changegate.setting_parsers import PARSERS, SmtpServer
 
 SECRET = "s" * 32
 

@@ -9,7 +9,7 @@ from werkzeug.test import TestResponse
 from changegate.failure_limit import FAILURES_PER_MINUTE, GUESSES_PER_MINUTE
 from changegate.services.oauth import client_authentication
 from changegate.services.oauth.grant_types import CLIENT_CREDENTIALS
-from changegate.services.users import accounts
+from changegate.services.users import verified_passwords
 from tests.conftest import basic
 from tests.console.visitor import Visitor
 from tests.support.grant_desk import MARIA, PASSWORD, GrantDesk, allowed_passwords
@@ -98,7 +98,9 @@ def is_open(answer: TestResponse, door: str) -> bool:
 def assert_nothing_is_compared(at: GuessDesk, door: str, secret: str) -> None:
     never = mock.Mock(side_effect=AssertionError("a guess was compared"))
     compared = (
-        (accounts.VerifiedPasswords, "is_right") if door in OF_USERS else (client_authentication, "is_right_secret")
+        (verified_passwords.VerifiedPasswords, "is_right")
+        if door in OF_USERS
+        else (client_authentication, "is_right_secret")
     )
     with mock.patch.object(*compared, never):
         answer = DOORS[door][0](at, secret)

@@ -16,7 +16,7 @@ from werkzeug.test import create_environ, run_wsgi_app
 from changegate.database import TakingTurns, end_turn, turns
 from changegate.database.turns import has_turn
 from changegate.extensions import db
-from changegate.services.users import accounts
+from changegate.services.users import verified_passwords
 from changegate.unproxied import current_request
 from tests.support.token_desk import TokenDesk, allowed_loopback, token_desk
 
@@ -201,13 +201,13 @@ def test_no_request_waits_for_the_long_statement_of_another(pool: ThreadPoolExec
 
 def test_no_request_waits_for_the_password_hash_of_another(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     taken = []
-    real = accounts.check_password_hash
+    real = verified_passwords.check_password_hash
 
     def hashed(*arguments: str) -> bool:
         taken.append(has_turn())
         return real(*arguments)
 
-    monkeypatch.setattr(accounts, "check_password_hash", hashed)
+    monkeypatch.setattr(verified_passwords, "check_password_hash", hashed)
     app.test_client().get("/api/now/table/change_request", auth=("admin", "wrong"))
     assert taken == [False]
 

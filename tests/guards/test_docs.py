@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from changegate.config import INSTANCE_PATH_VARIABLE, PARSERS, PREFIX, Settings
+from changegate.config import INSTANCE_PATH_VARIABLE, PREFIX, Settings
+from changegate.setting_parsers import PARSERS
 from tests.guards.command_line import ALL_COMMANDS, MAKE_TARGETS, options_of
 from tests.guards.documents import (
     DOCS,

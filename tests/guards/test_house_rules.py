@@ -138,7 +138,7 @@ def touches_http(module: ast.Module) -> bool:
 # What compares a password or secret with what is stored, and the only functions that may.
 COMPARISONS = {"check_password_hash", "compare_digest"}
 GUARDED = {
-    "platform/changegate/services/users/accounts.py:is_right": "_guess",
+    "platform/changegate/services/users/verified_passwords.py:is_right": "_guess",
     "platform/changegate/services/oauth/secrets.py:is_right_secret": "_guess",
     # A signature: it is as long as its key, and there is nothing to guess.
     "platform/changegate/services/keys/shared_key.py:is_signed_by": None,

@@ -4,7 +4,6 @@ import click
 from sqlalchemy import select
 
 from changegate.cli.instance import opened_instance
-from changegate.config import MAIL_ADDRESS
 from changegate.database import commit, connection
 from changegate.errors import ChangegateError
 from changegate.extensions import settings
@@ -14,6 +13,7 @@ from changegate.printable import printable
 from changegate.services.mail.outbox import resend
 from changegate.services.mail.sending import UNANSWERED, send_now
 from changegate.services.mail.smtp import MailRefused, MailUncertain, ServerUnusable
+from changegate.setting_parsers import MAIL_ADDRESS
 
 MOST_MAILS_LISTED = 1000
 

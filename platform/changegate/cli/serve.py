@@ -19,13 +19,14 @@ from changegate.cli.instance import marked_as_served, working_on
 from changegate.cli.prepare import prepare_instance
 from changegate.cli.shared_settings import require_same_settings
 from changegate.cli.tls import ensure_certificate
-from changegate.config import MOST_THREADS, Settings, default_instance_path, load_settings
+from changegate.config import Settings, default_instance_path, load_settings
 from changegate.database.request_time import MAX_EXECUTION_TIME
 from changegate.errors import ChangegateError
 from changegate.factory import create_app
 from changegate.server import Front, waits
 from changegate.server.draining import DrainingServer
 from changegate.services.jobs.worker import start_beside_main_thread
+from changegate.setting_parsers import MOST_THREADS
 
 BASE_URL_VARIABLE = "CHANGEGATE_BASE_URL"
 DEFAULT_PORT = 8080

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from changegate.services.oauth import jwt_bearer_grant
-from changegate.services.users import accounts
+from changegate.services.users import verified_passwords
 from tests.support.grant_desk import MARIA, PASSWORD, GrantDesk
 from tests.support.token_desk import JWT_BEARER, RFC_PATH, SERVICENOW_PATH, Integration, TokenDesk
 
@@ -62,7 +62,9 @@ def test_a_grant_is_for_one_type_of_client_only(
             if grant not in GRANTS_OF[type_]:
                 # Neither a signature nor a password is checked for a client that may not use the grant.
                 patch.setattr(jwt_bearer_grant, "verify_for", lambda *_: pytest.fail("an assertion was verified"))
-                patch.setattr(accounts, "check_password_hash", lambda *_: pytest.fail("a password was checked"))
+                patch.setattr(
+                    verified_passwords, "check_password_hash", lambda *_: pytest.fail("a password was checked")
+                )
             answer = grants.send(grant, client, **form)
         if grant in GRANTS_OF[type_]:
             assert answer.status_code == 200
@@ -125,7 +127,7 @@ class TestSwitchedOff:
     def test_a_password_is_not_even_looked_at(
         self, grants: GrantDesk, monkeypatch: pytest.MonkeyPatch, grant: str, path: str
     ) -> None:
-        monkeypatch.setattr(accounts, "check_password_hash", lambda *_: pytest.fail("a password was checked"))
+        monkeypatch.setattr(verified_passwords, "check_password_hash", lambda *_: pytest.fail("a password was checked"))
         client = grants.register("password", issue_refresh_tokens=True)
         form = FORMS["password"] if grant == "password" else {"refresh_token": "cgrt_" + "A" * 43}
 

@@ -13,8 +13,8 @@ from changegate.models import Task
 from changegate.services.oauth import password_grant
 from changegate.services.oauth.events import purge_expired
 from changegate.services.oauth.oldest_tokens import MOST_LIVE
-from changegate.services.users import accounts
-from changegate.services.users.accounts import VerifiedPasswords
+from changegate.services.users import accounts, verified_passwords
+from changegate.services.users.verified_passwords import VerifiedPasswords
 from tests.conftest import ADMIN_PASSWORD, Clock, basic
 from tests.support.grant_desk import MARIA, PASSWORD, GrantDesk, allowed_passwords
 from tests.support.token_desk import (
@@ -158,8 +158,10 @@ def without_id(body: dict[str, str]) -> str:
 
 def test_every_refusal_costs_one_hash(grants: GrantDesk, mobile: Integration, monkeypatch: pytest.MonkeyPatch) -> None:
     hashed: list[str] = []
-    check = accounts.check_password_hash
-    monkeypatch.setattr(accounts, "check_password_hash", lambda *given: hashed.append(given[1]) or check(*given))
+    check = verified_passwords.check_password_hash
+    monkeypatch.setattr(
+        verified_passwords, "check_password_hash", lambda *given: hashed.append(given[1]) or check(*given)
+    )
     monkeypatch.setattr(accounts, "_verified_passwords", VerifiedPasswords())
 
     for form in ({"password": WRONG}, {"username": NOBODY}, {"password": WRONG}, {"username": NOBODY}):
@@ -203,7 +205,7 @@ def test_wrong_passwords_of_basic_count_here(grants: GrantDesk, desk: TokenDesk,
 def test_inventing_names_is_limited_too(
     grants: GrantDesk, mobile: Integration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(accounts, "check_password_hash", lambda *_: False)
+    monkeypatch.setattr(verified_passwords, "check_password_hash", lambda *_: False)
     statuses = [grants.by_password(mobile, username=f"guess{number}").status_code for number in range(105)]
 
     assert statuses == [400] * 100 + [429] * 5

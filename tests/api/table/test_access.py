@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 
 from changegate.extensions import db
 from changegate.models import SysUserHasRole
-from changegate.services.users import accounts
+from changegate.services.users import accounts, verified_passwords
 from tests.conftest import ADMIN_PASSWORD, basic
 from tests.console.visitor import Visitor
 from tests.support.table_api import CHANGES, USERS, TableApi, error_of, result_of
@@ -131,14 +131,14 @@ def test_the_mask_of_a_password_does_not_change_it(app: Flask, user_table: Table
 
 def test_a_second_request_computes_no_password_hash(root: TableApi, monkeypatch: pytest.MonkeyPatch) -> None:
     checked: list[str] = []
-    check = accounts.check_password_hash
+    check = verified_passwords.check_password_hash
 
     def counted(stored: str, password: str) -> bool:
         checked.append(password)
         return bool(check(stored, password))
 
-    monkeypatch.setattr(accounts, "check_password_hash", counted)
-    monkeypatch.setattr(accounts, "_verified_passwords", accounts.VerifiedPasswords())
+    monkeypatch.setattr(verified_passwords, "check_password_hash", counted)
+    monkeypatch.setattr(accounts, "_verified_passwords", verified_passwords.VerifiedPasswords())
     for _ in range(3):
         assert root.page().status_code == 200
     assert checked == [ADMIN_PASSWORD]

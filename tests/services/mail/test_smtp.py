@@ -13,8 +13,8 @@ import pytest
 import trustme
 from flask import Flask
 
-from changegate.config import SmtpServer
 from changegate.services.mail.smtp import ServerUnusable, connected
+from changegate.setting_parsers import SmtpServer
 from tests.services.mail.test_outbox import LINK, queue, rows, run
 from tests.support.smtp_server import PASSWORD, USER, mail_server, use_mail_server, with_encryption
 

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import func, select
 
-from changegate.config import LEAST_REPORT_DAYS
 from changegate.extensions import db, now
 from changegate.models import OAuthEntity, OAuthExchange, OAuthExchangeWatermark
 from changegate.models.integration_fields import FIELDS
@@ -27,6 +26,7 @@ from changegate.services.oauth.events import (
     thin_reports,
 )
 from changegate.services.oauth.issuing import Exchange, make_token
+from changegate.setting_parsers import LEAST_REPORT_DAYS
 from tests.conftest import Clock
 from tests.support.statements import counted_statements
 from tests.support.token_desk import Integration, TokenDesk

@@ -13,15 +13,15 @@ from changegate.failure_limit import Guess
 from changegate.services.access.caller import Caller
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record, update_record
-from changegate.services.users import accounts
+from changegate.services.users import accounts, verified_passwords
 from changegate.services.users.accounts import (
-    VerifiedPasswords,
     authenticate_user,
     caller_of,
     create_user,
     get_user,
     set_password,
 )
+from changegate.services.users.verified_passwords import VerifiedPasswords
 from tests.support.people import ROOT
 
 PASSWORD = "pässword pässword"
@@ -53,13 +53,13 @@ def authenticated(user_name: str, password: str) -> Caller | None:
 def counted_checks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the list that every password hashed from now on is written to."""
     hashed: list[str] = []
-    check = accounts.check_password_hash
+    check = verified_passwords.check_password_hash
 
     def counted(stored: str, password: str) -> bool:
         hashed.append(password)
         return bool(check(stored, password))
 
-    monkeypatch.setattr(accounts, "check_password_hash", counted)
+    monkeypatch.setattr(verified_passwords, "check_password_hash", counted)
     monkeypatch.setattr(accounts, "_verified_passwords", VerifiedPasswords())
     return hashed
 
@@ -149,7 +149,7 @@ def test_the_memory_forgets_the_oldest_first_and_keeps_no_password(monkeypatch: 
     assert all(memory.is_right(GUESS, one, PASSWORD) for one in stored)
     assert not memory.is_right(GUESS, stored[2], "wrong")
     hashed: list[str] = []
-    monkeypatch.setattr(accounts, "check_password_hash", lambda *given: hashed.append(given[0]) or True)
+    monkeypatch.setattr(verified_passwords, "check_password_hash", lambda *given: hashed.append(given[0]) or True)
     assert all(memory.is_right(GUESS, one, PASSWORD) for one in reversed(stored))
     assert hashed == [stored[0]]
     assert PASSWORD not in repr(vars(memory))

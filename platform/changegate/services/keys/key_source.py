@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
-from changegate.config import LONGEST_STALE
 from changegate.services.keys.static_keys import StaticKeys
+from changegate.setting_parsers import LONGEST_STALE
 
 Now = Callable[[], datetime]
 

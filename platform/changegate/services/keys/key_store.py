@@ -17,7 +17,6 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
-from changegate.config import LONGEST_STALE
 from changegate.errors import JwksFetchFailed
 from changegate.extensions import db
 from changegate.services.keys.fetch_threads import host_of
@@ -32,6 +31,7 @@ from changegate.services.keys.parsed_key_sets import ParsedKeySets
 from changegate.services.keys.single_flight import LONGEST_SECONDS, Flight, SingleFlight
 from changegate.services.keys.static_keys import ParsedStaticKeys
 from changegate.services.keys.verifying_keys import VerifyingKeys
+from changegate.setting_parsers import LONGEST_STALE
 from changegate.unproxied import current_application
 
 __all__ = ["CachedFacts", "FetchedKeySet", "KeySetTooOld", "KeySource", "KeyStore", "clear_cached_keys", "key_store"]

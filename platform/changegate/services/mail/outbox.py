@@ -2,7 +2,6 @@
 
 from sqlalchemy import insert, select
 
-from changegate.config import MAIL_ADDRESS
 from changegate.database import connection
 from changegate.errors import OperationFailed, RecordNotFound
 from changegate.extensions import database_now, settings
@@ -11,6 +10,7 @@ from changegate.models.base import new_ordered_sys_id, utc_now
 from changegate.models.messages import MAIL_FAILED, MAIL_READY, MAIL_STATES, MAIL_UNCERTAIN, MAX_SUBJECT
 from changegate.printable import printable
 from changegate.sealed import seal
+from changegate.setting_parsers import MAIL_ADDRESS
 
 SEALED_BODY = "body of mail"
 ADDRESS_INVALID = "The address of the recipient is not a mail address in ASCII."

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import select, update
 
-from changegate.config import Settings, SmtpServer
+from changegate.config import Settings
 from changegate.database import commit, connection
 from changegate.errors import SealBroken
 from changegate.extensions import database_now, settings
@@ -31,6 +31,7 @@ from changegate.services.jobs.repeating import repeating
 from changegate.services.jobs.worker import pause_after
 from changegate.services.mail.outbox import SEALED_BODY
 from changegate.services.mail.smtp import MailConnection, MailRefused, MailUncertain, ServerUnusable, connected
+from changegate.setting_parsers import SmtpServer
 
 SEND_INTERVAL = timedelta(seconds=5)
 # Without a mail server, there is nothing to do. The worker provides its repeating jobs as often.

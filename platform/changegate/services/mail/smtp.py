@@ -12,9 +12,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from changegate.config import SmtpServer
 from changegate.models.messages import MAX_MAIL_ERROR
 from changegate.printable import printable
+from changegate.setting_parsers import SmtpServer
 
 _START_OF_LINE_WITH_DOT = re.compile(rb"^\.", re.MULTILINE)
 # What the library, a socket, and TLS raise when a conversation ends.

@@ -1,17 +1,12 @@
 """User accounts: passwords, authentication, and the rules of sys_user."""
 
-import hashlib
-import hmac
 import secrets
-import threading
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from cachetools import LRUCache
 from sqlalchemy import ColumnElement, String, func, or_, select
-from werkzeug.security import check_password_hash, generate_password_hash
+from werkzeug.security import generate_password_hash
 
-from changegate.database import end_turn
 from changegate.database.prepared import Prepared, parameter
 from changegate.errors import InputInvalid, NotAuthenticated, RecordNotFound, RequestUnreadable
 from changegate.extensions import db, limiter
@@ -21,13 +16,14 @@ from changegate.models.integration_choices import USER_FIELDS
 from changegate.services.access.caller import Caller
 from changegate.services.access.permissions import Permissions, expand_roles
 from changegate.services.access.time_zones import find_time_zone, time_zone_names
-from changegate.services.tables.registry import NoRules, Values
+from changegate.services.tables.rules import NoRules, Values
 from changegate.services.tables.values import MASK, is_storable, parse_value
 from changegate.services.users.account_links import end_links
 from changegate.services.users.asked import require_no_requester, require_unasked_user
 from changegate.services.users.roles import refuse_tokens, require_administrator, roles_of_user
 from changegate.services.users.sessions import end_sessions
 from changegate.services.users.user_names import require_unclaimed
+from changegate.services.users.verified_passwords import VerifiedPasswords
 
 # Columns that the claims of an identity provider may be matched with, and those that identify people elsewhere.
 MATCHED_COLUMNS = frozenset({*USER_FIELDS, "email_verified", "phone", "mobile_phone"} - {"sys_id"})
@@ -269,39 +265,6 @@ def set_time_zone(user: SysUser, name: str | None) -> None:
     """
     user.time_zone = require_time_zone(name) if name else None
     db.session.flush()
-
-
-class VerifiedPasswords:
-    """A cache of verified passwords, so that the slow password hash is not computed for each request.
-
-    The key is the stored hash, so a changed password is not found. The value is a hash of the password with a secret of
-    this process; passwords are not kept. Whether the user is active and not locked is read from the database for each
-    request.
-    """
-
-    def __init__(self, size: int = 1024) -> None:
-        self._key = secrets.token_bytes(32)
-        self._seen = LRUCache[str, bytes](size)
-        # Never held while a hash is computed: at worst, two threads compute the same one.
-        self._lock = threading.Lock()
-
-    def is_right(self, _guess: Guess, stored: str, password: str) -> bool:
-        """Return whether the password matches the stored hash, and cache it if so."""
-        with self._lock:
-            remembered = self._seen.get(stored)
-        if remembered is not None and hmac.compare_digest(remembered, self._digest(stored, password)):
-            return True
-        # The hash takes tens of milliseconds and releases the interpreter, so other requests can run.
-        end_turn()
-        if not check_password_hash(stored, password):
-            return False
-        with self._lock:
-            self._seen[stored] = self._digest(stored, password)
-        return True
-
-    def _digest(self, stored: str, password: str) -> bytes:
-        text = f"{stored}\0{password}".encode("utf-8", "surrogatepass")
-        return hashlib.blake2b(text, key=self._key, digest_size=32).digest()
 
 
 _verified_passwords = VerifiedPasswords()

@@ -6,7 +6,6 @@ from typing import Any
 
 from sqlalchemy import func, or_, select
 
-from changegate.config import MAIL_ADDRESS
 from changegate.errors import InputInvalid, LinkEnded
 from changegate.extensions import db, limiter, now
 from changegate.models import SysUser, SysUserIdentity
@@ -26,6 +25,7 @@ from changegate.services.users.account_links import (
     take_link,
 )
 from changegate.services.users.accounts import caller_of, confirm_password, require_good_password
+from changegate.setting_parsers import MAIL_ADDRESS
 
 SEND = "users.send_forgotten"
 # Callers who ask again and again cannot fill a mailbox, nor end the link that the user has just received. Users cannot

@@ -7,10 +7,7 @@ few, and the ORM would cost more than the database.
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import Any
-
-from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
 from changegate.errors import OperationFailed, RecordChanged, RequestUnreadable
 from changegate.models.base import new_sys_id, utc_now
@@ -23,6 +20,14 @@ from changegate.services.tables.writing.audit import record_changes, record_dele
 from changegate.services.tables.writing.dependent_rows import delete_dependent_rows
 from changegate.services.tables.writing.ignored_fields import EMPTY_BODY, as_sent, unwritable_names
 from changegate.services.tables.writing.inputs import changed_values, is_same
+from changegate.services.tables.writing.new_values import (
+    class_of,
+    defaults_of,
+    is_clearable,
+    require_mandatory,
+    stamps_of,
+    whole_record,
+)
 from changegate.services.tables.writing.parts import remove_parts
 from changegate.services.tables.writing.referrers import empty_references
 from changegate.services.tables.writing.written_rows import delete_row, insert_row, lock_row, update_row
@@ -48,12 +53,12 @@ def create_record(
     require_operation(table, caller.permissions, "create")
     fields = _lower_case(sent)
     unused = unwritable_names(table, fields, is_new=True)
-    defaults = _defaults(table)
+    defaults = defaults_of(table)
     given = _given(table, caller, fields, defaults, by_display=input_display_value)
     entries = journal_entries(table, fields)
-    values = {**defaults, **given, **_stamps(caller)}
+    values = {**defaults, **given, **stamps_of(caller)}
     values["sys_id"] = sys_id or new_record_id(fields)
-    values |= {**_class_of(table), **table.rules.origin_of(caller)}
+    values |= {**class_of(table), **table.rules.origin_of(caller)}
     # Before the rules run, because they may set fields that the token itself may not write.
     caller.permissions.require_writable([*fields.keys() & given.keys(), *entries], table.integration_of(values))
     if fields.get("sys_id"):
@@ -62,14 +67,14 @@ def create_record(
     if ignored is not None:
         unused |= _overridden(table, {name: given[name] for name in given.keys() & fields.keys()}, values)
         ignored += as_sent(sent, unused) if sent else [EMPTY_BODY]
-    _require_mandatory(table, values)
+    require_mandatory(table, values)
     # Without journal entries, the row is the last write and is inserted by the commit, which then raises the errors of
     # constraints (decision 0011).
     insert_row(table, values, caller)
     if entries:
         _add_entries(table, values, entries, caller)
     further = table.rules.after_create(values, caller)
-    return _whole(table, {**values, **(further or {})})
+    return whole_record(table, {**values, **(further or {})})
 
 
 def update_record(
@@ -96,7 +101,7 @@ def update_record(
     before = lock_row(table, caller, sys_id)
     require_version_of(before, condition)
     requested = changed_values(table, caller, fields, before, by_display=input_display_value)
-    changes = {name: value for name, value in requested.items() if _is_clearable(table, name, value)}
+    changes = {name: value for name, value in requested.items() if is_clearable(table, name, value)}
     entries = journal_entries(table, fields)
     # Before the rules run, because they may set fields that the token itself may not write.
     caller.permissions.require_writable([*changes, *entries], table.integration_of(before))
@@ -223,83 +228,3 @@ def _update(table: Table, before: Values, changes: Values, caller: Caller) -> Va
     written = {**changes, **stamps, "sys_mod_count": before["sys_mod_count"] + 1}
     update_row(table, before["sys_id"], written)
     return written
-
-
-@lru_cache(maxsize=128)
-def _defaults(table: Table) -> Values:
-    columns = ((name, column.default) for name, column in table.source.c.items() if name in table.entries)
-    scalars = {name: default.arg for name, default in columns if isinstance(default, ScalarElementColumnDefault)}
-    return {name: value for name, value in scalars.items() if _is_open_to(table, name, value)}
-
-
-def _is_open_to(table: Table, name: str, value: Any) -> bool:
-    """Return whether the default of a shared column applies to a class: it must be among the choices of the class."""
-    choices = table.entries[name].choices
-    return choices is None or str(value) in choices
-
-
-@lru_cache(maxsize=128)
-def _blank(table: Table) -> Values:
-    return dict.fromkeys(table.columns)
-
-
-@lru_cache(maxsize=128)
-def _hidden(table: Table) -> tuple[str, ...]:
-    return tuple(name for name in table.source.c.keys() if name not in table.columns)
-
-
-def _whole(table: Table, values: Values) -> Values:
-    """Return a new record's values for every field, without secrets and internal columns."""
-    whole = _blank(table) | values
-    for name in _hidden(table):
-        whole.pop(name, None)
-    return whole
-
-
-def _stamps(caller: Caller) -> Values:
-    now = utc_now()
-    return {
-        "sys_created_on": now,
-        "sys_created_by": caller.user_name,
-        "sys_updated_on": now,
-        "sys_updated_by": caller.user_name,
-        "sys_mod_count": 0,
-    }
-
-
-def _class_of(table: Table) -> Values:
-    return {"sys_class_name": table.name} if table.classes else {}
-
-
-@lru_cache(maxsize=128)
-def _mandatory_fields(table: Table) -> tuple[str, ...]:
-    columns = table.source.c.items()
-    return tuple(
-        name for name, column in columns if name in table.entries and not column.nullable and column.default is None
-    )
-
-
-def _require_mandatory(table: Table, values: Values) -> None:
-    missing = [name for name in _mandatory_fields(table) if values.get(name) is None]
-    if missing:
-        raise _data_policy_exception(table, missing)
-
-
-def _data_policy_exception(table: Table, names: Iterable[str]) -> OperationFailed:
-    labels = ", ".join(table.entries[name].label for name in names)
-    return OperationFailed(f"Data Policy Exception: The following fields are mandatory: {labels}")
-
-
-def _is_clearable(table: Table, name: str, value: Any) -> bool:
-    """Return whether a change of a field is made; emptying a choice or boolean is ignored.
-
-    See docs/reference/table-api.md#writes. Raises `OperationFailed` for emptying a mandatory field.
-    """
-    entry = table.entries[name]
-    if value is not None:
-        return True
-    if entry.choices is not None or entry.kind == "boolean":
-        return False
-    if table.source.c[name].nullable:
-        return True
-    raise _data_policy_exception(table, [name])
