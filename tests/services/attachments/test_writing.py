@@ -25,7 +25,8 @@ from changegate.services.attachments.writing import (
     remove_attachments,
     rename_attachment,
 )
-from changegate.services.tables.registry import AttachedFile, get_table
+from changegate.services.tables.registry import get_table
+from changegate.services.tables.rules import AttachedFile
 from changegate.services.tables.writing.records import create_record, delete_record
 
 ADMIN = Caller("6816f79cc0a8016401c5a33be04be441", "admin", Permissions(frozenset({"admin"})))

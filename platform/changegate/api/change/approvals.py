@@ -17,7 +17,8 @@ from changegate.services.approvals.answers import NOTHING_PENDING
 from changegate.services.approvals.rounds import ANSWERED
 from changegate.services.process.answering import answer_change
 from changegate.services.tables.reading.records import get_row, open_record, render_written
-from changegate.services.tables.registry import Table, Values, get_table
+from changegate.services.tables.registry import Table, get_table
+from changegate.services.tables.rules import Values
 from changegate.services.tables.values import parse_value
 
 ANSWER_FIELDS = ("state", "comments")

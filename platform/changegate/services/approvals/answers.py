@@ -20,7 +20,7 @@ from changegate.services.approvals.rollup import APPROVED, REJECTED, REQUESTED
 from changegate.services.approvals.rounds import ANSWERED, TABLE, Round, Row, is_open
 from changegate.services.history.actors import actor_of
 from changegate.services.history.chain import append
-from changegate.services.tables.registry import Values
+from changegate.services.tables.rules import Values
 from changegate.services.tables.versions import VersionCheck, require_version_of
 
 COMMENTS_MISSING = "Data Policy Exception: The following fields are mandatory: Comments"

@@ -23,7 +23,7 @@ from changegate.services.approvals.rollup import (
 )
 from changegate.services.approvals.rounds import ANSWERED, NOT_REQUIRED, STAGES, Round, Row, Stage, is_open
 from changegate.services.approvals.voiding import find_uncovered, why_void
-from changegate.services.tables.registry import Values
+from changegate.services.tables.rules import Values
 
 _SHOWN = ("approver", "answered_by", "answered_as", "answered_at", "state", "content_hash")
 

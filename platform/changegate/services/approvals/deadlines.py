@@ -23,7 +23,7 @@ from changegate.services.approvals.hours import ESCALATE, EXPIRE, REMIND, steps_
 from changegate.services.approvals.rollup import APPROVED, NOT_REQUESTED, REJECTED, REQUESTED, can_be_approved
 from changegate.services.approvals.rounds import CANCELLED, EMPTIED, EXPIRED, STAGES, Round, Row, is_open
 from changegate.services.tables.journals import add_journal_entries
-from changegate.services.tables.registry import Values
+from changegate.services.tables.rules import Values
 
 # Kept in `approval_source`: a manager is asked under a rule that does not name them.
 ESCALATED = "Escalation to the manager of the group"

@@ -16,7 +16,7 @@ from changegate.services.approvals.four_eyes import Initiators
 from changegate.services.approvals.people import list_faults, person_keys
 from changegate.services.approvals.rollup import REQUESTED
 from changegate.services.approvals.rounds import Round, Row
-from changegate.services.tables.registry import NoRules, Values
+from changegate.services.tables.rules import NoRules, Values
 from changegate.services.users.roles import ADMIN
 
 APPROVER, DELEGATE, ADMINISTRATOR = "approver", "delegate", "administrator"

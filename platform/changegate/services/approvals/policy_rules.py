@@ -17,7 +17,7 @@ from changegate.services.approvals.hours import ESCALATE, EXPIRE, LEAST_HOURS, M
 from changegate.services.approvals.policies import FACTS, rules_of
 from changegate.services.approvals.rollup import COUNT, PERCENTAGE
 from changegate.services.state_models.conditions import parse_condition
-from changegate.services.tables.registry import NoRules, Values
+from changegate.services.tables.rules import NoRules, Values
 
 READ_ONLY = "Policy {} is shipped and read-only. Create a policy with a lower order, which takes precedence"
 RULES_MISSING = (

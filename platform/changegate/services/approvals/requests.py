@@ -15,7 +15,7 @@ from changegate.services.approvals.rounds import CANCELLED, EDITORS, EMPTIED, NO
 from changegate.services.approvals.voiding import void_after_edit
 from changegate.services.jobs.queue import enqueue
 from changegate.services.tables.journals import add_journal_entries
-from changegate.services.tables.registry import Values
+from changegate.services.tables.rules import Values
 
 # The kind of job that asks change managers for help, beside the work note; notifications have its handler.
 APPROVERS_MISSING = "approvals.approvers_missing"

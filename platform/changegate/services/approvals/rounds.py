@@ -24,7 +24,8 @@ from changegate.services.history.actors import actor_of
 from changegate.services.history.chain import append
 from changegate.services.process_documents.versions import current_version
 from changegate.services.state_models.shipped import ASSESS, AUTHORIZE
-from changegate.services.tables.registry import Values, get_table
+from changegate.services.tables.registry import get_table
+from changegate.services.tables.rules import Values
 from changegate.services.tables.writing.records import write_changes
 from changegate.services.tables.writing.written_rows import insert_row
 

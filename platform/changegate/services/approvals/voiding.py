@@ -13,7 +13,7 @@ from changegate.services.approvals.content import (
 from changegate.services.approvals.eligibility import covered_fields
 from changegate.services.approvals.rollup import APPROVED
 from changegate.services.approvals.rounds import VOIDED, Round, Row, is_open
-from changegate.services.tables.registry import Values
+from changegate.services.tables.rules import Values
 from changegate.services.tables.values import INSTANT_FORMAT
 
 

@@ -14,7 +14,8 @@ from changegate.services.access.caller import Caller
 from changegate.services.attachments.access import ATTACHMENTS, find_owner, get_attachable
 from changegate.services.attachments.reading import Attachment, get_written
 from changegate.services.attachments.upload import Upload
-from changegate.services.tables.registry import AttachedFile, Table
+from changegate.services.tables.registry import Table
+from changegate.services.tables.rules import AttachedFile
 
 CHUNK_BYTES = 1024 * 1024
 DOCS = SysAttachmentDoc.__table__

@@ -43,7 +43,8 @@ from changegate.services.notifications.observers import DelegationObserver
 from changegate.services.process.affected_ci_rules import CiRules
 from changegate.services.process.conflict_checks import RelationRules
 from changegate.services.single_sign_on.rules import IdentityRules, MappingRules, ProviderRules
-from changegate.services.tables.registry import ANYONE, Access, NoRules, OwnGroups, OwnRows, Rules, Table
+from changegate.services.tables.registry import ANYONE, Access, OwnGroups, OwnRows, Table
+from changegate.services.tables.rules import NoRules, Rules
 from changegate.services.users.preferences import FilterRules
 from changegate.services.users.roles import RoleRules
 

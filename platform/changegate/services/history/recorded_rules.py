@@ -7,7 +7,8 @@ from changegate.services.access.caller import Caller
 from changegate.services.history.actors import actor_of
 from changegate.services.history.chain import CHANGES, append, require_no_history
 from changegate.services.process_documents.versions import note_edit
-from changegate.services.tables.registry import NoRules, Values, get_table
+from changegate.services.tables.registry import get_table
+from changegate.services.tables.rules import NoRules, Values
 from changegate.services.tables.values import render_value
 
 STAMPS = frozenset({"sys_created_on", "sys_created_by", "sys_updated_on", "sys_updated_by", "sys_mod_count"})

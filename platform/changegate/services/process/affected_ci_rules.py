@@ -17,7 +17,7 @@ from changegate.services.process.conflict_checks import check_conflicts, promise
 from changegate.services.process.edits import after_edit, after_item
 from changegate.services.process.freezes import keep_removed_in_freezes
 from changegate.services.process.recording import record_edits
-from changegate.services.tables.registry import NoRules, Values
+from changegate.services.tables.rules import NoRules, Values
 from changegate.services.tables.writing.records import write_changes
 from changegate.services.users.roles import refuse_tokens
 

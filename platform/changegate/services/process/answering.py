@@ -6,7 +6,7 @@ from changegate.services.approvals.answers import answer_pending
 from changegate.services.approvals.rounds import Round
 from changegate.services.process.changes import lock_change
 from changegate.services.process.moves import apply_outcome
-from changegate.services.tables.registry import Values
+from changegate.services.tables.rules import Values
 from changegate.services.tables.versions import VersionCheck
 
 

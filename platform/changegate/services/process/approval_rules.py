@@ -20,7 +20,7 @@ from changegate.services.approvals.rollup import REJECTED
 from changegate.services.approvals.rounds import ANSWERED, Round
 from changegate.services.process.changes import lock_change
 from changegate.services.process.moves import apply_outcome
-from changegate.services.tables.registry import NoRules, Values
+from changegate.services.tables.rules import NoRules, Values
 
 ANSWER = frozenset({"state", "comments"})
 FOR_THE_APPROVER = "Only the approver and administrators may answer this approval."

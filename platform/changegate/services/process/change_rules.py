@@ -35,7 +35,7 @@ from changegate.services.standard_changes.content import STANDARD
 from changegate.services.standard_changes.templates import begin_from_template, keep_template
 from changegate.services.state_models.shipped import NEW
 from changegate.services.state_models.stored import get_model, model_of
-from changegate.services.tables.registry import AttachedFile, Values
+from changegate.services.tables.rules import AttachedFile, Values
 
 EMERGENCY = "emergency"
 # Fields that only the process sets, and an administrator who imports a change.

@@ -9,7 +9,8 @@ from sqlalchemy import select
 
 from changegate.database.prepared import Prepared, parameter
 from changegate.models import Task
-from changegate.services.tables.registry import Table, Values, get_table
+from changegate.services.tables.registry import Table, get_table
+from changegate.services.tables.rules import Values
 
 _TASK = Task.__table__
 _IS_CHANGE = _TASK.c["sys_class_name"] == "change_request"

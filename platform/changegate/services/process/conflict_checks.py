@@ -26,7 +26,7 @@ from changegate.services.process.changes import changes_table, lock_change
 from changegate.services.process.risk_calculation import follow_fact
 from changegate.services.risk.conditions import CONFLICTS
 from changegate.services.schedules.stored import SCHEDULES_EDITED
-from changegate.services.tables.registry import NoRules, Values
+from changegate.services.tables.rules import NoRules, Values
 from changegate.services.tables.writing.records import write_changes
 
 ITEM_EDITED = "conflicts.item_edited"

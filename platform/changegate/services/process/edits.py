@@ -33,7 +33,7 @@ from changegate.services.process.moves import apply_outcome
 from changegate.services.process.recording import record_item
 from changegate.services.process.risk_calculation import follow_fact
 from changegate.services.risk.conditions import CONFLICTS
-from changegate.services.tables.registry import Values
+from changegate.services.tables.rules import Values
 
 FOLLOW_UP = "approvals.follow_up"
 SWEEP_INTERVAL = timedelta(minutes=1)

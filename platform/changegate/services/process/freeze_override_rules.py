@@ -12,7 +12,7 @@ from changegate.services.process.moves import settle
 from changegate.services.process.recording import CHANGE
 from changegate.services.schedules.overrides import begin_override
 from changegate.services.schedules.row_rules import RELEASE
-from changegate.services.tables.registry import NoRules, Values
+from changegate.services.tables.rules import NoRules, Values
 
 OVERRIDDEN = "freeze_overridden"
 

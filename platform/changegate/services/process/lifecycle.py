@@ -10,7 +10,7 @@ from changegate.services.process.numbering import next_number
 from changegate.services.process.recording import record_deletion
 from changegate.services.provenance.creation_quota import require_creation_quota
 from changegate.services.provenance.provenance import provenance_of
-from changegate.services.tables.registry import NoRules, Values
+from changegate.services.tables.rules import NoRules, Values
 
 CLOSED, CANCELED = 3, 4
 CLOSED_STATES = frozenset({CLOSED, CANCELED})

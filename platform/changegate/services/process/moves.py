@@ -39,7 +39,7 @@ from changegate.services.state_models.shipped import (
     SCHEDULED,
 )
 from changegate.services.state_models.stored import model_of
-from changegate.services.tables.registry import Values
+from changegate.services.tables.rules import Values
 from changegate.services.tables.writing.records import write_changes
 
 # States that end the open approvals of a change, with the reason that these show.

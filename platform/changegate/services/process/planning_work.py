@@ -17,7 +17,8 @@ from changegate.services.process.freezes import keep_removed_in_freezes
 from changegate.services.process.recording import record_item
 from changegate.services.schedules.freezes import read_subject
 from changegate.services.tables.reading.records import get_row, require_operation
-from changegate.services.tables.registry import Table, Values
+from changegate.services.tables.registry import Table
+from changegate.services.tables.rules import Values
 from changegate.services.tables.values import INSTANT_FORMAT, render_value
 from changegate.services.tables.writing.records import update_record
 from changegate.services.workers.workers import Assignment, WorkOutcome, does

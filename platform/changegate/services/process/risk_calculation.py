@@ -14,7 +14,7 @@ from changegate.services.process.recording import record_edits
 from changegate.services.risk.calculation import calculate, depends_on, is_calculated
 from changegate.services.risk.conditions import CONFLICTS, active_conditions
 from changegate.services.state_models.shipped import CANCELED, CLOSED, IMPLEMENT, REVIEW
-from changegate.services.tables.registry import Values
+from changegate.services.tables.rules import Values
 from changegate.services.tables.writing.records import write_changes
 
 # In these states, a risk stays as it is.

@@ -16,7 +16,7 @@ from changegate.services.process.moves import advance
 from changegate.services.process.recording import record_task_move
 from changegate.services.process.refusals import data_policy
 from changegate.services.process.work_tasks import WINDOW
-from changegate.services.tables.registry import Values
+from changegate.services.tables.rules import Values
 from changegate.services.tables.values import INSTANT_FORMAT
 
 OPEN = 1

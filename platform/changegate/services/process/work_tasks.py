@@ -7,7 +7,7 @@ from changegate.services.access.caller import Caller, as_process
 from changegate.services.process.changes import WORKFLOW, lock_active_tasks, tasks_table
 from changegate.services.process.lifecycle import CANCELED, follow_state
 from changegate.services.process.recording import record_task_move
-from changegate.services.tables.registry import Values
+from changegate.services.tables.rules import Values
 from changegate.services.tables.values import render_value
 from changegate.services.tables.writing.records import create_record, write_changes
 

@@ -16,7 +16,8 @@ from changegate.models.change_request import RISKS
 from changegate.services.approvals.claims import RECORD, claims_of
 from changegate.services.risk.conditions import AFFECTED, CI_FACTS, FACTS, ActiveConditions, RiskRule, active_conditions
 from changegate.services.state_models.conditions import COMPUTED, TABLE
-from changegate.services.tables.registry import Values, get_table
+from changegate.services.tables.registry import get_table
+from changegate.services.tables.rules import Values
 from changegate.services.tables.values import render_value
 
 # Characters of a fact that an explanation shows.

@@ -6,7 +6,7 @@ from typing import Any
 from changegate.services.access.caller import Caller
 from changegate.services.risk.conditions import RISK_CONDITIONS, parse_risk_condition
 from changegate.services.tables.recent_rows import RecentRules
-from changegate.services.tables.registry import Values
+from changegate.services.tables.rules import Values
 
 
 class RiskConditionRules(RecentRules):

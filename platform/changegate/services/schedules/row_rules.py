@@ -17,7 +17,8 @@ from changegate.services.jobs.queue import hasten
 from changegate.services.schedules.recurrence import Repetition
 from changegate.services.schedules.stored import NEVER, new_revision, parse_span, parse_wall_clock, split_names
 from changegate.services.state_models.conditions import COMPUTED, TABLE, parse_condition
-from changegate.services.tables.registry import NoRules, Values, get_table
+from changegate.services.tables.registry import get_table
+from changegate.services.tables.rules import NoRules, Values
 
 # The kind of job that moves a change which waits for the end of a freeze; the process has its handler.
 RELEASE = "freezes.release"

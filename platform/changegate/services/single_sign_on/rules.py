@@ -14,7 +14,7 @@ from changegate.services.access.caller import Caller
 from changegate.services.assertions.claim_conditions import path_of
 from changegate.services.single_sign_on.grants import take_back_all
 from changegate.services.single_sign_on.providers import sealed_for
-from changegate.services.tables.registry import NoRules, Values
+from changegate.services.tables.rules import NoRules, Values
 from changegate.services.tables.values import MASK
 from changegate.services.users.sessions import end_sessions
 

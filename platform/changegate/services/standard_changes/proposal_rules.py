@@ -13,7 +13,8 @@ from changegate.services.access.caller import Caller, as_process
 from changegate.services.approvals.people import person_keys
 from changegate.services.standard_changes.content import CONTENT, require_valid_content
 from changegate.services.standard_changes.template_rules import require_free_name
-from changegate.services.tables.registry import NoRules, Table, Values, get_table
+from changegate.services.tables.registry import Table, get_table
+from changegate.services.tables.rules import NoRules, Values
 from changegate.services.tables.writing.records import create_record, update_record, write_changes
 
 PROPOSALS, TEMPLATES = "std_change_proposal", "std_change_record_producer"

@@ -11,7 +11,8 @@ from changegate.models import StdChangeProducerVersion, StdChangeRecordProducer,
 from changegate.models.base import new_sys_id, utc_now
 from changegate.services.access.caller import Caller
 from changegate.services.standard_changes.content import CONTENT, require_valid_content
-from changegate.services.tables.registry import NoRules, Values, get_table
+from changegate.services.tables.registry import get_table
+from changegate.services.tables.rules import NoRules, Values
 from changegate.services.tables.writing.records import write_changes
 from changegate.services.tables.writing.written_rows import insert_row
 

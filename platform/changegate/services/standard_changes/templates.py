@@ -11,7 +11,7 @@ from changegate.errors import AccessRefused, OperationFailed, RecordNotFound
 from changegate.models import StdChangeProducerVersion, StdChangeRecordProducer
 from changegate.services.access.caller import Caller
 from changegate.services.standard_changes.content import STANDARD, names_in, parse_preset, read_only_of, values_of
-from changegate.services.tables.registry import Values
+from changegate.services.tables.rules import Values
 
 BOUND = (
     "The standard change template {} may only be used by the integrations that it is bound to. Ask an administrator to "

@@ -22,7 +22,8 @@ from changegate.services.state_models.stored import (
     read_model,
 )
 from changegate.services.state_models.validation import find_problems
-from changegate.services.tables.registry import NoRules, Values, get_table
+from changegate.services.tables.registry import get_table
+from changegate.services.tables.rules import NoRules, Values
 
 STAMPS = ("sys_created_on", "sys_created_by", "sys_updated_on", "sys_updated_by", "sys_mod_count")
 COPIED = ("description", "color", "table_name", "state_field", "record_preset")

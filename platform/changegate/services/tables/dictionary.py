@@ -11,7 +11,8 @@ from sqlalchemy.sql.schema import ScalarElementColumnDefault
 from changegate.database import connection
 from changegate.models import SysDbObject, SysDictionary
 from changegate.models.base import Entry, utc_now
-from changegate.services.tables.registry import NOBODY, TABLES, Table, Values, find_table
+from changegate.services.tables.registry import NOBODY, TABLES, Table, find_table
+from changegate.services.tables.rules import Values
 from changegate.services.tables.values import render_value
 
 # ServiceNow's names of the field types that have another name here.

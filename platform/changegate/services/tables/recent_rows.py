@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 from cachetools import TTLCache
 
 from changegate.services.access.caller import Caller
-from changegate.services.tables.registry import NoRules, Values
+from changegate.services.tables.rules import NoRules, Values
 from changegate.unproxied import current_application
 
 KEPT_FOR_SECONDS = 1.0

@@ -13,7 +13,7 @@ from changegate.database.prepared import Prepared, parameter
 from changegate.errors import OperationFailed
 from changegate.models import ChgApprovalDecision, SysapprovalApprover, Task
 from changegate.services.access.caller import Caller
-from changegate.services.tables.registry import NoRules
+from changegate.services.tables.rules import NoRules
 
 _APPROVALS = SysapprovalApprover.__table__.c
 _TASKS = Task.__table__.c

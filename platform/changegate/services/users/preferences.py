@@ -11,7 +11,7 @@ from changegate.errors import OperationFailed
 from changegate.models import SysUserPreference
 from changegate.models.base import new_sys_id, utc_now
 from changegate.services.access.caller import Caller
-from changegate.services.tables.registry import NoRules, Values
+from changegate.services.tables.rules import NoRules, Values
 
 _TABLE = SysUserPreference.__table__
 _IS_OWN = (_TABLE.c["user"] == parameter("user"), _TABLE.c["name"] == parameter("name"))

@@ -11,7 +11,7 @@ from changegate.errors import AccessRefused, OperationFailed
 from changegate.extensions import db
 from changegate.models import SysGroupHasRole, SysUser, SysUserGroupMember, SysUserHasRole, SysUserRole
 from changegate.services.access.caller import Caller
-from changegate.services.tables.registry import NoRules, Values
+from changegate.services.tables.rules import NoRules, Values
 
 ADMIN = "admin"
 ROLES_REFUSED = "Access tokens cannot grant or revoke roles"

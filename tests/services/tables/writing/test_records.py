@@ -16,7 +16,8 @@ from changegate.services.access.caller import Caller
 from changegate.services.access.permissions import Permissions, TokenGrant
 from changegate.services.tables.display.shapes import Shape
 from changegate.services.tables.reading.records import get_row, read_record
-from changegate.services.tables.registry import NoRules, Table, Values, find_table, get_table
+from changegate.services.tables.registry import Table, find_table, get_table
+from changegate.services.tables.rules import NoRules, Values
 from changegate.services.tables.writing import records
 from changegate.services.tables.writing.records import create_record, delete_record, update_record
 from tests.support.statements import counted_statements

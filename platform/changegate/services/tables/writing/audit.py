@@ -15,7 +15,8 @@ from changegate.models import SysAudit
 from changegate.models.base import new_ordered_sys_id, utc_now
 from changegate.models.sys_audit import DELETED
 from changegate.services.access.caller import Caller
-from changegate.services.tables.registry import Table, Values
+from changegate.services.tables.registry import Table
+from changegate.services.tables.rules import Values
 from changegate.services.tables.values import render_value
 
 _COLUMNS = SysAudit.__table__.c

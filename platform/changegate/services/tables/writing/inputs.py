@@ -12,7 +12,8 @@ from changegate.extensions import settings
 from changegate.models.base import Choices, Entry
 from changegate.services.access.caller import Caller
 from changegate.services.tables.choices import find_choices
-from changegate.services.tables.registry import Table, Values
+from changegate.services.tables.registry import Table
+from changegate.services.tables.rules import Values
 from changegate.services.tables.values import parse_text, text_of
 from changegate.services.tables.writing.references import resolve_references
 

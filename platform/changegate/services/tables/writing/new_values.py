@@ -9,7 +9,8 @@ from sqlalchemy.sql.schema import ScalarElementColumnDefault
 from changegate.errors import OperationFailed
 from changegate.models.base import utc_now
 from changegate.services.access.caller import Caller
-from changegate.services.tables.registry import Table, Values
+from changegate.services.tables.registry import Table
+from changegate.services.tables.rules import Values
 
 
 @lru_cache(maxsize=128)

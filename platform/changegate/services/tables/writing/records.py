@@ -14,7 +14,8 @@ from changegate.models.base import new_sys_id, utc_now
 from changegate.services.access.caller import Caller
 from changegate.services.tables.journals import add_journal_entries, journal_entries
 from changegate.services.tables.reading.records import RecordRow, get_row, require_operation
-from changegate.services.tables.registry import Table, Values
+from changegate.services.tables.registry import Table
+from changegate.services.tables.rules import Values
 from changegate.services.tables.versions import VersionCheck, require_version_of
 from changegate.services.tables.writing.audit import record_changes, record_deletion
 from changegate.services.tables.writing.dependent_rows import delete_dependent_rows

@@ -14,7 +14,8 @@ from changegate.database.prepared import Prepared, parameter
 from changegate.errors import RequestUnreadable
 from changegate.models.base import SYS_ID_LENGTH, Entry, UpperCaseString
 from changegate.services.access.caller import Caller
-from changegate.services.tables.registry import Table, Values, find_table
+from changegate.services.tables.registry import Table, find_table
+from changegate.services.tables.rules import Values
 from changegate.services.tables.values import DEFAULT_TEXT_LENGTH
 from changegate.services.tables.visibility import Restriction, visibility, visible_rows
 

@@ -13,7 +13,8 @@ from changegate.database.prepared import Prepared, is_broken_reference, paramete
 from changegate.errors import OperationFailed
 from changegate.services.access.caller import Caller
 from changegate.services.tables.reading.records import require_row
-from changegate.services.tables.registry import Table, Values
+from changegate.services.tables.registry import Table
+from changegate.services.tables.rules import Values
 from changegate.services.tables.visibility import Restriction, visibility, visible_rows
 
 KEY_EXISTS = "Unique Key violation detected: a record with this key exists already"
