@@ -5,7 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 from flask import Flask
+from sqlalchemy import select, update
 
+from changegate.extensions import db
+from changegate.models import OAuthEntity, SysUser
+from tests.console.conftest import SignIn
 from tests.console.visitor import Visitor, forms_of
 from tests.support.grant_desk import MARIA, GrantDesk, allowed_passwords
 from tests.support.token_desk import ROBOT, Integration, token_desk
@@ -14,6 +18,7 @@ __all__ = ["allowed_passwords"]
 
 pytestmark = pytest.mark.usefixtures("allowed_passwords")
 TOKENS = "/tokens"
+REFRESH_TOKENS = "/tokens/refresh-tokens"
 EVENTS = "/inbound-integrations/events"
 
 
@@ -38,16 +43,19 @@ def refresh_tokens_in(text: str) -> list[str]:
 
 
 def test_lists_refresh_tokens_without_the_token(admin: Visitor, grants: GrantDesk, mobile: Integration) -> None:
-    assert "Refresh tokens" not in admin.open(TOKENS).text
+    assert f'href="{REFRESH_TOKENS}"' in admin.open(TOKENS).text
+    assert "No integration has a refresh token that works now." in admin.open(REFRESH_TOKENS).text
     access_token, token = grants.both_tokens(mobile)
 
-    text = admin.open(TOKENS).text
+    text = admin.open(REFRESH_TOKENS).text
 
-    assert all(shown in text for shown in ("Refresh tokens", "Mobile app", MARIA, "Never", 'total">1<'))
+    assert all(shown in text for shown in ("Refresh tokens", "Mobile app", MARIA, 'total">1<'))
     assert token not in text and token[5:20] not in text and access_token not in text
     assert refresh_tokens_in(text) == [grants.refresh_rows()[0].correlation_id]
+    unused = f"{REFRESH_TOKENS}?sysparm_query=last_used_atISEMPTY"
+    assert len(refresh_tokens_in(admin.open(unused).text)) == 1
     grants.refreshed(mobile, token)
-    assert "Never" not in admin.open(TOKENS).text
+    assert refresh_tokens_in(admin.open(unused).text) == []
 
 
 def test_filters_them(admin: Visitor, grants: GrantDesk, mobile: Integration) -> None:
@@ -59,12 +67,33 @@ def test_filters_them(admin: Visitor, grants: GrantDesk, mobile: Integration) ->
         ("", [second, first]),
         (f"sysparm_query=entity={mobile.sys_id}", [first]),
         (f"sysparm_query=entity={'0' * 32}", []),
-        # Other conditions are those of access tokens.
-        (f"sysparm_query=user={MARIA}", []),
-        ("search=anything", []),
+        (f"sysparm_query=user_name={MARIA}^ORDERBYissued_at", [first, second]),
+        ("search=mobile", [first]),
         ("page=2", []),
     ):
-        assert refresh_tokens_in(admin.open(f"{TOKENS}?{query}").text) == expected, query
+        assert refresh_tokens_in(admin.open(f"{REFRESH_TOKENS}?{query}").text) == expected, query
+    assert f"{REFRESH_TOKENS}?sysparm_query=entity%3D{mobile.sys_id}" in (
+        admin.open(f"{TOKENS}?sysparm_query=entity={mobile.sys_id}").text
+    )
+
+
+def test_owners_see_those_of_their_integrations(
+    app: Flask, sign_in: SignIn, grants: GrantDesk, mobile: Integration
+) -> None:
+    other = grants.register("password", issue_refresh_tokens=True)
+    grants.both_tokens(mobile)
+    grants.both_tokens(other)
+    owner, visitor = sign_in("olga"), sign_in("eve")
+    assert owner.open(REFRESH_TOKENS).status_code == 403
+    with app.app_context():
+        olga = db.session.execute(select(SysUser.sys_id).filter_by(user_name="olga")).scalar_one()
+        db.session.execute(update(OAuthEntity).where(OAuthEntity.sys_id == mobile.sys_id).values(owner=olga))
+        db.session.commit()
+    text = owner.open(REFRESH_TOKENS).text
+    assert ('total">1<' in text, "Mobile app" in text, refresh_tokens_in(text)) == (True, True, [])
+    # The export of a list is open to every user, and has the rows of its reader.
+    assert len(owner.open("/records/refresh_token/export/csv").text.splitlines()) == 2
+    assert len(visitor.open("/records/refresh_token/export/csv").text.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
@@ -74,7 +103,7 @@ def test_lists_no_refresh_token_that_would_be_refused(
     admin: Visitor, grants: GrantDesk, mobile: Integration, what: str
 ) -> None:
     _, token = grants.both_tokens(mobile)
-    assert len(refresh_tokens_in(admin.open(TOKENS).text)) == 1
+    assert len(refresh_tokens_in(admin.open(REFRESH_TOKENS).text)) == 1
     {
         "user": lambda: grants.set_user(active=False),
         "password": lambda: grants.set_password("another password"),
@@ -86,22 +115,22 @@ def test_lists_no_refresh_token_that_would_be_refused(
         "expired": lambda: grants.desk.app.config["CLOCK"].advance(hours=2),
     }[what]()
 
-    assert refresh_tokens_in(admin.open(TOKENS).text) == []
+    assert refresh_tokens_in(admin.open(REFRESH_TOKENS).text) == []
 
 
 def test_revokes_one_with_its_access_tokens(admin: Visitor, grants: GrantDesk, mobile: Integration) -> None:
     access_token, token = grants.both_tokens(mobile)
-    place = f"{TOKENS}?user={MARIA}"
+    place = f"{REFRESH_TOKENS}?search={MARIA}"
     page = admin.open(place)
     [shown] = refresh_tokens_in(page.text)
 
-    answer = admin.send(page, f"{TOKENS}/refresh-tokens/{shown}/revoke")
+    answer = admin.send(page, f"{REFRESH_TOKENS}/{shown}/revoke")
 
     assert answer.location == place
     assert not grants.is_good(access_token)
     assert grants.refresh(mobile, token).status_code == 400
     assert "it and its access tokens have stopped working" in admin.open(place).text
-    admin.send(page, f"{TOKENS}/refresh-tokens/{shown}/revoke")
+    admin.send(page, f"{REFRESH_TOKENS}/{shown}/revoke")
     assert "was already revoked" in admin.open(place).text
 
 
@@ -109,7 +138,7 @@ def test_an_unknown_refresh_token_cannot_be_revoked(admin: Visitor, grants: Gran
     csrf = forms_of(admin.open(TOKENS)).forms["/logout"]["csrf_token"]
 
     for name in ("0" * 32, "x"):
-        answer = admin.client.post(f"{TOKENS}/refresh-tokens/{name}/revoke", data={"csrf_token": csrf})
+        answer = admin.client.post(f"{REFRESH_TOKENS}/{name}/revoke", data={"csrf_token": csrf})
         assert answer.status_code == 404
 
 

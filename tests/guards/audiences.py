@@ -281,6 +281,7 @@ AUDIENCES = (
         "POST /auth-scopes/<sys_id>/edit": Audience.INTEGRATION_ADMINISTRATORS,
         "POST /auth-scopes/<sys_id>/delete": Audience.INTEGRATION_ADMINISTRATORS,
         "GET /tokens": Audience.INTEGRATION_ADMINISTRATORS,
+        "GET /tokens/refresh-tokens": Audience.INTEGRATION_ADMINISTRATORS,
         "POST /tokens/<correlation_id>/revoke": Audience.INTEGRATION_ADMINISTRATORS,
         "POST /tokens/refresh-tokens/<correlation_id>/revoke": Audience.INTEGRATION_ADMINISTRATORS,
         "POST /tokens/integrations/<client_id>/revoke": Audience.INTEGRATION_ADMINISTRATORS,

@@ -158,6 +158,7 @@ PAGES: Mapping[str, frozenset[str]] = {
     "POST /auth-scopes/<sys_id>/edit": INTEGRATORS,
     "POST /auth-scopes/<sys_id>/delete": INTEGRATORS,
     "GET /tokens": OWNERS,
+    "GET /tokens/refresh-tokens": OWNERS,
     "POST /tokens/<correlation_id>/revoke": INTEGRATORS,
     "POST /tokens/integrations/<client_id>/revoke": INTEGRATORS,
     # The exchange of the examples has issued no refresh token.

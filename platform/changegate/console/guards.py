@@ -22,7 +22,14 @@ from changegate.unproxied import current_application, current_request
 # The maximum size of a form from a user who is not signed in.
 MOST_FORM_BYTES = 64 * 1024
 # What owners of integrations open as well as administrators: lists of what is theirs, and pages about one of theirs.
-LISTS_FOR_OWNERS = frozenset({"inbound_integrations.list_view", "token_events.list_view", "manage_tokens.list_view"})
+LISTS_FOR_OWNERS = frozenset(
+    {
+        "inbound_integrations.list_view",
+        "token_events.list_view",
+        "manage_tokens.list_view",
+        "manage_tokens.refresh_tokens_view",
+    }
+)
 PAGES_FOR_OWNERS = frozenset(
     {
         "inbound_integrations.record_view",

@@ -1,6 +1,7 @@
-"""Manage Tokens: the list of active tokens, and their revocation, individually or by integration."""
+"""Manage Tokens: the lists of live access and refresh tokens, and their revocation, by token or by integration."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from flask import Blueprint, flash, redirect, url_for
@@ -10,51 +11,98 @@ from sqlalchemy import select
 from changegate.console.guards import caller, manages_integrations, require_integration_administrator
 from changegate.console.local_paths import local_path
 from changegate.console.local_times import shown
+from changegate.console.records.computed_lists import Row, add_computed_table
 from changegate.console.records.list_state import ListState
 from changegate.console.records.list_views import list_page
 from changegate.console.records.own_lists import show_list_with
 from changegate.database import commit, connection
 from changegate.errors import RecordNotFound
-from changegate.extensions import db
+from changegate.extensions import db, settings
 from changegate.models import OAuthEntity, OAuthRefreshToken
+from changegate.models.base import SYS_ID_LENGTH, Entry
 from changegate.models.integration_choices import ID_TOKEN
+from changegate.services.catalog.access import READ_BY_ANYONE
 from changegate.services.integrations.integrations import end_tokens, get_integration
 from changegate.services.oauth.event_search import get_event
-from changegate.services.oauth.live_refresh_tokens import search_refresh_tokens
+from changegate.services.oauth.live_refresh_tokens import MOST_LISTED, search_refresh_tokens
 from changegate.services.oauth.refresh_tokens import end_refresh_token
 from changegate.services.oauth.revocation import end_token
 from changegate.services.tables.display.display_values import WireRecord
+from changegate.services.tables.display.shapes import Shape
 from changegate.services.tables.queries.encoded_query import Condition, EncodedQuery
-from changegate.services.tables.reading.records import count_records
+from changegate.services.tables.reading.records import count_records, read_page
 from changegate.services.tables.registry import get_table
 from changegate.unproxied import current_request
 
+MOST_OWNED = 1000
 bp = Blueprint("manage_tokens", __name__, url_prefix="/tokens")
 bp.before_request(require_integration_administrator)
 
 
 @bp.get("")
 def list_view() -> ResponseReturnValue:
-    """Show a page of the live access tokens, newest first; the first page also shows the latest refresh tokens."""
+    """Show a page of the live access tokens, newest first."""
     return list_page(get_table("oauth_credential"))
 
 
 def _context(records: Sequence[WireRecord]) -> Mapping[str, Any]:
-    """Return the integration that the list is limited to, and the refresh tokens of it, or of all."""
+    """Return the integration that the list is limited to, and those whose tokens are ID tokens."""
     sent = current_request()
-    state = ListState.of_arguments(get_table("oauth_credential"), sent.args)
-    chosen = _find_chosen(state.conditions)
-    # Beside other conditions, which refresh tokens do not have, none is shown.
-    is_shown = state.page == 1 and not state.search and (chosen is not None or not state.is_filtered)
+    chosen = _find_chosen(ListState.of_arguments(get_table("oauth_credential"), sent.args).conditions)
     of_id_tokens = select(OAuthEntity.sys_id).where(OAuthEntity.type == ID_TOKEN)
     return {
         "chosen": chosen,
-        "refresh_tokens": search_refresh_tokens(chosen.sys_id if chosen else None)
-        if is_shown and (chosen or manages_integrations())
-        else [],
+        "has_refresh_tokens": chosen is not None and bool(search_refresh_tokens([chosen.sys_id])),
         "of_id_tokens": {*connection().execute(of_id_tokens).scalars()} if records else set(),
         "next_url": sent.full_path.rstrip("?"),
+        "issues_refresh_tokens": settings().password_grant_enabled,
     }
+
+
+def _refresh_rows() -> Iterator[Row]:
+    """Yield the live refresh tokens, for owners those of their integrations."""
+    entities = None
+    if not manages_integrations():
+        shape = Shape("", exclude_reference_link=True, fields=("sys_id",))
+        owned = read_page(get_table("oauth_entity"), caller(), EncodedQuery(()), shape, limit=MOST_OWNED, offset=0)
+        entities = [each["sys_id"] for each in owned.records]
+    for token in search_refresh_tokens(entities):
+        yield {"sys_id": token.correlation_id, **asdict(token), "scopes": ", ".join(token.scopes)}
+
+
+def _refresh_links(row: Row) -> Mapping[str, str]:
+    return {"sys_id": url_for("inbound_integrations.record_view", client_id=row["client_id"])}
+
+
+REFRESH_TOKENS = add_computed_table(
+    "refresh_token",
+    "Refresh Token",
+    {
+        "issued_at": Entry("glide_date_time", "Issued"),
+        "integration": Entry("string", "Integration"),
+        "entity": Entry("GUID", "Sys ID of the integration", SYS_ID_LENGTH),
+        "user_name": Entry("string", "User ID"),
+        "scopes": Entry("string", "Scope"),
+        "last_used_at": Entry("glide_date_time", "Last used"),
+        "expires_at": Entry("glide_date_time", "Expires"),
+    },
+    display_field="sys_id",
+    # The rows are those of integrations that the user may see.
+    access=READ_BY_ANYONE,
+    rows=_refresh_rows,
+    links=_refresh_links,
+)
+show_list_with(
+    "refresh_token",
+    "console/refresh_tokens.html",
+    lambda _records: {"next_url": current_request().full_path.rstrip("?"), "most": MOST_LISTED},
+)
+
+
+@bp.get("/refresh-tokens")
+def refresh_tokens_view() -> ResponseReturnValue:
+    """Show a page of the live refresh tokens, newest first."""
+    return list_page(REFRESH_TOKENS)
 
 
 def _find_chosen(query: EncodedQuery) -> OAuthEntity | None:

@@ -284,8 +284,8 @@ def test_its_lifespan_is_the_integrations(grants: GrantDesk, clock: Clock) -> No
 
 
 def test_a_lifespan_that_is_shortened_counts_at_once(grants: GrantDesk, mobile: Integration, clock: Clock) -> None:
-    issued_at = int(clock().timestamp())
     _, token = grants.both_tokens(mobile)
+    issued_at = int(grants.refresh_rows()[0].issued_at.timestamp())
     clock.advance(seconds=100)
 
     for seconds, expected in ((200, issued_at + 200), (LIFESPAN_SECONDS + 1, issued_at + LIFESPAN_SECONDS)):

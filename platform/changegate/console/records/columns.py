@@ -25,6 +25,7 @@ DEFAULT_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "machine_identity": (
         "user_name", "name", "kind", "roles", "tokens", "last_exchange_at", "last_call_at", "findings",
     ),
+    "refresh_token": ("integration", "user_name", "scopes", "issued_at", "last_used_at", "expires_at"),
     "security_finding": ("name", "severity", "sentence", "code", "remedy"),
     "sys_email": ("sys_created_on", "recipients", "subject", "state", "attempts", "error_string"),
     "sys_user": ("user_name", "name", "email", "active", "locked_out", "last_login_time"),

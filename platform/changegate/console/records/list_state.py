@@ -28,6 +28,7 @@ DEFAULT_ORDERS: Mapping[str, Order] = {
     # A correlation ID begins with its time.
     "oauth_exchange": Order("sys_id", is_descending=True),
     "oauth_credential": Order("sys_id", is_descending=True),
+    "refresh_token": Order("issued_at", is_descending=True),
     "security_finding": Order("severity"),
 }
 

@@ -15,6 +15,7 @@ OWN_LISTS: Mapping[str, str] = {
     "oauth_credential": "manage_tokens.list_view",
     "my_approval": "my_approvals.list_view",
     "machine_identity": "machine_identities.list_view",
+    "refresh_token": "manage_tokens.refresh_tokens_view",
     "security_finding": "security_findings.list_view",
 }
 # The endpoints of records that have a page of their own, and the argument that is their sys_id.

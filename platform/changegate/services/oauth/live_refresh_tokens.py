@@ -1,7 +1,7 @@
 """The list of live refresh tokens, for administrators."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,7 +15,8 @@ from changegate.models.integration_choices import PASSWORD
 from changegate.services.oauth.refresh_tokens import expiry_of
 from changegate.services.oauth.resource_owners import STATE, find_owner_fault
 
-MOST_LISTED = 50
+# Of more live tokens, the newest ones are listed.
+MOST_LISTED = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +27,15 @@ class LiveRefreshToken:
     issued_at: datetime
     last_used_at: datetime | None
     expires_at: datetime
+    entity: str
     client_id: str
     integration: str
     user_name: str
     scopes: tuple[str, ...]
 
 
-def search_refresh_tokens(entity_id: str | None = None, limit: int = MOST_LISTED) -> list[LiveRefreshToken]:
-    """Return the latest live refresh tokens, newest first: all, or those of an integration by its sys_id."""
+def search_refresh_tokens(entities: Collection[str] | None = None) -> list[LiveRefreshToken]:
+    """Return the latest live refresh tokens, newest first: all, or those of integrations by their sys_ids."""
     if not settings().password_grant_enabled:
         return []
     tokens, entity = OAuthRefreshToken, OAuthEntity
@@ -47,12 +49,12 @@ def search_refresh_tokens(entity_id: str | None = None, limit: int = MOST_LISTED
         select(*columns)
         .join(entity, entity.sys_id == tokens.entity)
         .join(SysUser, SysUser.sys_id == tokens.user)
-        .where(*_is_live(now()), *([tokens.entity == entity_id] if entity_id is not None else []))
+        .where(*_is_live(now()), *([tokens.entity.in_(entities)] if entities is not None else []))
         .order_by(tokens.correlation_id.desc())
     )
-    rows = connection().execute(statement.limit(limit)).all()
+    rows = connection().execute(statement.limit(MOST_LISTED)).all()
     held = _list_held_scopes({row.entity for row in rows})
-    # Password and current lifespan are checked after the LIMIT, so that the list may be shorter than `limit`.
+    # Password and current lifespan are checked after the LIMIT, so that the list may be shorter.
     live = [_token(row, held[row.entity]) for row in rows if find_owner_fault(row, row.password_mark) is None]
     return [token for token in live if token.expires_at > now()]
 
@@ -88,6 +90,7 @@ def _token(row: Any, held: Iterable[str]) -> LiveRefreshToken:
         issued_at=row.issued_at,
         last_used_at=row.last_used_at,
         expires_at=expiry_of(row, timedelta(seconds=row.refresh_token_lifespan_seconds)),
+        entity=row.entity,
         client_id=row.client_id,
         integration=row.integration,
         user_name=row.user_name,
