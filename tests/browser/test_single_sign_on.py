@@ -44,7 +44,7 @@ def test_an_administrator_sets_it_up_and_people_sign_in_and_out(
 ) -> None:
     page = scriptless
     sign_in(page)
-    page.get_by_role("link", name="Single sign-on").click()
+    page.get_by_role("link", name="Identity providers").click()
     page.get_by_role("link", name="New").click()
     for label, value in (
         ("Name", "Example IdP"),

@@ -7,7 +7,7 @@ from flask import url_for
 
 from changegate.console.guards import caller, owns_integrations
 from changegate.console.my_work import GROUP_WORK
-from changegate.console.records.pages import list_url
+from changegate.console.records.pages import list_url, plural_of
 from changegate.services.access.permissions import INTEGRATION_ADMINISTRATORS
 from changegate.services.approvals.answers import count_pending
 from changegate.services.notifications.inbox import count_unread
@@ -23,12 +23,13 @@ _COUNTS: Mapping[str, Callable[[str], int]] = {MY_APPROVALS: count_pending, NOTI
 class Module:
     """A link in the navigator, shown as current on every page of its blueprint, and of those in `others`.
 
-    With a table, the module is the list of that table, with a query if there is one, and current on all pages of its
-    records. A module that is `for_owners` is shown to owners of integrations without the roles of its group. `count` is
-    the number beside the label: of what waits for the signed-in user.
+    With a table, the module is the list of that table, by whose name it goes unless it has one of its own, with a query
+    if there is one, and current on all pages of its records. A module that is `for_owners` is shown to owners of
+    integrations without the roles of its group. `count` is the number beside the label: of what waits for the signed-in
+    user.
     """
 
-    label: str
+    name: str
     endpoint: str
     icon: str
     others: tuple[str, ...] = ()
@@ -36,6 +37,11 @@ class Module:
     query: str = ""
     for_owners: bool = False
     count: int = 0
+
+    @property
+    def label(self) -> str:
+        """Return what the link says."""
+        return self.name or plural_of(get_table(self.table))
 
     @property
     def url(self) -> str:
@@ -55,8 +61,8 @@ class Module:
         return sent.blueprint in blueprints and (sent.view_args or {}).get("table_name", "") == self.table
 
 
-def _list_of(table: str, label: str, icon: str, query: str = "") -> Module:
-    return Module(label, "records.list_view", icon, ("record_pages",), table, query)
+def _list_of(table: str, icon: str, query: str = "", name: str = "") -> Module:
+    return Module(name, "records.list_view", icon, ("record_pages",), table, query)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +79,7 @@ GROUPS = (
         "Change",
         (
             Module("My work", "my_work.page_view", "person"),
-            _list_of("task", "My groups", "people", f"{GROUP_WORK}^ORDERBYDESCnumber"),
+            _list_of("task", "people", f"{GROUP_WORK}^ORDERBYDESCnumber", "My groups"),
             Module("Change requests", "change_requests.list_view", "change", ("change_forms", "change_files")),
             Module("Request a change", "change_offers.list_view", "plus"),
             Module("Dashboard", "dashboard.page_view", "chart"),
@@ -81,38 +87,38 @@ GROUPS = (
             Module("My approvals", MY_APPROVALS, "check", ("approvals",)),
             Module("Delegations", "delegations.list_view", "person"),
             Module("Notifications", NOTIFICATIONS, "bell"),
-            _list_of("change_task", "Change tasks", "list"),
-            _list_of("sysapproval_approver", "Approvals", "shield"),
+            _list_of("change_task", "list"),
+            _list_of("sysapproval_approver", "shield"),
         ),
     ),
     Group(
         "Configuration",
         (
-            _list_of("cmdb_ci", "Configuration items", "server"),
-            _list_of("cmdb_rel_ci", "CI relationships", "integration"),
-            _list_of("cmdb_ci_service", "Services", "list"),
+            _list_of("cmdb_ci", "server"),
+            _list_of("cmdb_rel_ci", "integration"),
+            _list_of("cmdb_ci_service", "list"),
         ),
     ),
     Group(
         "Change process",
         (
-            _list_of("chg_model", "Change models", "scope"),
-            _list_of("chg_policy_approval", "Approval policies", "shield"),
-            _list_of("cmn_schedule_blackout", "Blackout schedules", "lock"),
-            _list_of("cmn_schedule_maintenance", "Maintenance schedules", "calendar"),
-            _list_of("risk_conditions", "Risk conditions", "alert"),
-            _list_of("std_change_record_producer", "Standard change templates", "copy"),
-            _list_of("std_change_proposal", "Template proposals", "plus"),
+            _list_of("chg_model", "scope"),
+            _list_of("chg_policy_approval", "shield"),
+            _list_of("cmn_schedule_blackout", "lock"),
+            _list_of("cmn_schedule_maintenance", "calendar"),
+            _list_of("risk_conditions", "alert"),
+            _list_of("std_change_record_producer", "copy"),
+            _list_of("std_change_proposal", "plus"),
         ),
     ),
     Group(
         "People",
         (
-            _list_of("sys_user", "Users", "person"),
-            _list_of("sys_user_group", "Groups", "people"),
+            _list_of("sys_user", "person"),
+            _list_of("sys_user_group", "people"),
             Module("Roles", "roles.list_view", "key"),
-            _list_of("sys_email", "Outgoing mail", "list"),
-            _list_of("oidc_provider_configuration", "Single sign-on", "lock"),
+            _list_of("sys_email", "list"),
+            _list_of("oidc_provider_configuration", "lock"),
         ),
     ),
     Group(
