@@ -13,9 +13,9 @@ from changegate.services.schedules.freezes import (
     blocked_spans,
     freezes_over,
     list_covering,
-    maintenance_spans,
     subject_of,
 )
+from changegate.services.schedules.stored import find_maintenance
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import update_record
 from tests.services.schedules.test_row_rules import FREEZE, MAINTENANCE, NIGHT, ROOT, SPAN, TOKEN, create, freeze
@@ -110,8 +110,8 @@ def test_freezes_over_a_time_have_their_first_interval() -> None:
 
 
 def test_an_item_without_a_maintenance_schedule_may_be_changed_at_any_time() -> None:
-    assert maintenance_spans(ROUTER, *DECEMBER) is None
-    assert maintenance_spans("d" * 32, *DECEMBER) is None
+    assert find_maintenance(ROUTER) is None
+    assert find_maintenance("d" * 32) is None
 
 
 def test_the_maintenance_windows_of_an_item_are_those_of_its_schedule() -> None:
@@ -119,12 +119,17 @@ def test_the_maintenance_windows_of_an_item_are_those_of_its_schedule() -> None:
     times = {"start_date_time": "2026-11-01 02:00", "end_date_time": "2026-11-01 06:00"}
     create(SPAN, schedule=sundays, **times, repeat_type="weekly")
     update_record(get_table("cmdb_ci"), ROOT, ROUTER, {"maintenance_schedule": "Sundays"})
-    windows = maintenance_spans(ROUTER, *DECEMBER)
-    assert windows is not None
-    assert [f"{start:%m-%d %H}" for start, _ in windows] == ["12-06 01", "12-13 01", "12-20 01", "12-27 01"]
+    schedule = find_maintenance(ROUTER)
+    assert schedule is not None
+    assert [f"{start:%m-%d %H}" for start, _ in schedule.intervals(*DECEMBER)] == [
+        "12-06 01",
+        "12-13 01",
+        "12-20 01",
+        "12-27 01",
+    ]
     assert not list(list_covering(subject_of(CHANGE)))
     update_record(get_table(MAINTENANCE), ROOT, sundays, {"active": "false"})
-    assert maintenance_spans(ROUTER, *DECEMBER) is None
+    assert find_maintenance(ROUTER) is None
 
 
 def test_no_token_gives_an_item_other_maintenance_windows() -> None:

@@ -111,7 +111,7 @@ def accept_earlier(current: Round, stage: Row, rule: Row) -> set[str]:
     if not rule["definition"]["accepts_earlier"]:
         return set()
     earlier = (row for row in current.rows if row["stage"] != stage["stage"])
-    approved = {row["approver"]: row for row in earlier if row["state"] == APPROVED and row["voided_at"] is None}
+    approved = {row["approver"]: row for row in earlier if row["state"] == APPROVED}
     accepted = [approved[user] for user in rule["asked"] if user in approved]
     for row in accepted:
         copied = {**{name: row[name] for name in _COPIED}, "approval_source": _EARLIER}

@@ -186,6 +186,6 @@ def facts_of(change: Row, edited: Collection[str] = (), *, counts: bool = True) 
         approval = REQUESTED
     if not counts:
         return {"approval": approval}
-    states = [row["state"] for row in current.rows if row["voided_at"] is None]
+    states = [row["state"] for row in current.rows]
     counted = {f"approval.{state}": states.count(state) for state in (REQUESTED, APPROVED, REJECTED)}
     return {"approval": approval, **counted, "approval.missing": len([*list_open_rules(current)])}

@@ -47,10 +47,7 @@ def _approvers_elsewhere(current: Round, stage: int, users: Collection[str], ans
     elsewhere = [
         row
         for row in current.rows
-        if row["stage"] != stage
-        and row["state"] == APPROVED
-        and row["voided_at"] is None
-        and (answer is None or _order(row) < _order(answer))
+        if row["stage"] != stage and row["state"] == APPROVED and (answer is None or _order(row) < _order(answer))
     ]
     if not elsewhere:
         return {}

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 NOT_REQUESTED, REQUESTED, APPROVED, REJECTED = "not requested", "requested", "approved", "rejected"
-FIRST, ALL, COUNT, PERCENTAGE = "first", "all", "count", "percentage"
+ALL, COUNT, PERCENTAGE = "all", "count", "percentage"
 COUNTED_ELSEWHERE = "this person's approval already counts for another rule"
 COUNTED_TWICE = "this person's approval already counts for this rule"
 NOT_NEEDED = "the rule already has the approvals that it requires"

@@ -44,7 +44,7 @@ def void_uncovered(current: Round, edited: frozenset[str] | None = None) -> list
 def find_uncovered(current: Round, edited: frozenset[str] | None = None) -> Iterator[tuple[Values, str]]:
     """Yield the answers of the round that no longer count, each with the reason; nothing is written."""
     for row in current.rows:
-        if row["state"] == APPROVED and row["voided_at"] is None and (reason := why_void(current, row, edited)):
+        if row["state"] == APPROVED and (reason := why_void(current, row, edited)):
             yield row, reason
 
 

@@ -68,7 +68,7 @@ def _recorded_values(entries: Sequence[HistoryEntry]) -> dict[str, str | None]:
 
 def _uncovered(current: Round) -> Iterator[str]:
     for row in current.rows:
-        if row["state"] == APPROVED and row["voided_at"] is None and (reason := why_uncovered(current, row)):
+        if row["state"] == APPROVED and (reason := why_uncovered(current, row)):
             yield reason
 
 

@@ -8,7 +8,6 @@ Every statement that ends a lease compares `lease_owner`, in the transaction of 
 of one job, exactly one commits.
 """
 
-import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,7 +21,6 @@ from changegate.models.base import new_sys_id
 from changegate.services.jobs.handlers import KINDS
 
 JOB_LEASE = timedelta(minutes=2)
-log = logging.getLogger(__name__)
 
 
 class LeaseLost(Exception):

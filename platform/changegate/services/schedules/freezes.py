@@ -1,4 +1,4 @@
-"""Freezes that cover a change, and the maintenance windows of a configuration item."""
+"""Freezes that cover a change."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from sqlalchemy import select, union_all
 from changegate.database.prepared import Prepared, parameter
 from changegate.models import TaskCi, TaskCmdbCiService
 from changegate.models.cmn_schedule import EARLIEST, LATEST
-from changegate.services.schedules.spans import DAY, Interval
-from changegate.services.schedules.stored import Freeze, Schedules, find_maintenance, read_schedules
+from changegate.services.schedules.spans import DAY
+from changegate.services.schedules.stored import Freeze, Schedules, read_schedules
 
 # The fields of a change with the items that it is about.
 ITEM_FIELDS = ("cmdb_ci", "business_service", "service_offering")
@@ -95,12 +95,6 @@ def blocked_spans(subject: FreezeSubject, start: datetime, end: datetime) -> lis
         for freeze in list_covering(subject, _in_force(start, end))
         for interval in freeze.schedule.intervals(start, end)
     ]
-
-
-def maintenance_spans(ci: str, start: datetime, end: datetime) -> list[Interval] | None:
-    """Return the maintenance windows of a configuration item; None if it has no schedule, and any time is allowed."""
-    schedule = find_maintenance(ci)
-    return None if schedule is None else schedule.intervals(start, end)
 
 
 def list_covering(subject: FreezeSubject, among: Iterable[Freeze] | None = None) -> Iterator[Freeze]:
