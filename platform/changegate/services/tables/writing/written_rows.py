@@ -34,7 +34,10 @@ def insert_row(table: Table, values: Mapping[str, Any], caller: Caller) -> None:
     """Postpone the insertion of a row until the commit or the next statement, which raises `OperationFailed`."""
     if table.observer is not None:
         table.observer.created(values, caller)
-    _insert_statement(table).execute_with_commit(values, explain=_explain)
+    # Most columns of a new record are NULL, and a driver needs longer for each NULL than for a value. Sorted as in
+    # `update_row`.
+    names = tuple(sorted([name for name, value in values.items() if value is not None]))
+    _insert_statement(table, names).execute_with_commit(values, explain=_explain)
 
 
 def update_row(table: Table, sys_id: str, values: Mapping[str, Any]) -> None:
@@ -65,9 +68,9 @@ def _lock_statement(table: Table, restriction: Restriction, is_to_go: bool) -> P
     return Prepared(locked.execution_options(locks_rows=True))
 
 
-@lru_cache(maxsize=128)
-def _insert_statement(table: Table) -> Prepared:
-    return Prepared(insert(table.source), table.source.c.keys())
+@lru_cache(maxsize=512)
+def _insert_statement(table: Table, names: tuple[str, ...]) -> Prepared:
+    return Prepared(insert(table.source), names)
 
 
 @lru_cache(maxsize=512)
