@@ -3,7 +3,7 @@
 import io
 import re
 
-from changegate.extensions import settings
+from changegate.extensions import limiter, settings
 from tests.console.changes.conftest import Desk
 from tests.console.conftest import MakeChange, SignIn
 from tests.console.visitor import Visitor, forms_of
@@ -172,10 +172,14 @@ def test_a_new_change_can_begin_with_a_template(desk: Desk) -> None:
 
 def test_too_many_comments_within_a_minute_are_refused_with_their_text(desk: Desk) -> None:
     page = desk.tom.open(f"{desk.url}?tab=activity")
-    sent = [desk.tom.send(page, "comment", {"text": f"Comment {number}"}) for number in range(21)]
-    assert [each.status_code for each in sent] == [302] * 20 + [429]
-    assert "You have added too many comments within a minute." in sent[-1].text
-    assert ">Comment 20</textarea>" in sent[-1].text
+    assert desk.tom.send(page, "comment", {"text": "First"}).status_code == 302
+    with desk.app.app_context():
+        for _ in range(19):
+            limiter.count(str(desk.field("requested_by")), "comments")
+    refused = desk.tom.send(page, "comment", {"text": "Last"})
+    assert refused.status_code == 429
+    assert "You have added too many comments within a minute." in refused.text
+    assert ">Last</textarea>" in refused.text
     assert desk.mia.send(desk.mia.open(f"{desk.url}?tab=activity"), "comment", {"text": "Mine"}).status_code == 302
 
 
