@@ -103,7 +103,7 @@ def edit_view() -> str:
 
 
 def _save(values: Mapping[str, str], condition: VersionCheck) -> None:
-    """Save the profile and the format of dates."""
+    """Save the profile and the date format."""
     if values[DATE_FORMAT] not in DATE_FORMATS:
         raise InputInvalid({DATE_FORMAT: ["Choose one of the formats."]})
     save_profile(caller(), values, condition=condition)
