@@ -54,6 +54,28 @@ def test_an_integrations_own_records_are_paged_and_counted_without_reading_them(
             assert "COVERING INDEX ix_task_oauth_entity (oauth_entity=?)" in plan_of(statement)
 
 
+def test_a_requesters_own_tasks_are_found_without_reading_those_of_others(app: Flask) -> None:
+    requester = Caller("a" * 32, "rita", Permissions(frozenset()))
+    # Statistics of a hundred thousand changes, two thirds of which come from a few integrations.
+    statistics = {
+        "sqlite_autoindex_task_1": "150000 1",
+        "ix_task_requested_by": "100000 100",
+        "ix_task_opened_by": "50000 55",
+        "ix_task_oauth_entity": "70000 11667 1 1 1",
+        "ix_task_change_request": "50000 2",
+    }
+    with app.app_context():
+        connection().exec_driver_sql("ANALYZE")
+        for index, text in statistics.items():
+            connection().exec_driver_sql("DELETE FROM sqlite_stat1 WHERE idx = ?", (index,))
+            connection().exec_driver_sql("INSERT INTO sqlite_stat1 VALUES ('task', ?, ?)", (index, text))
+        connection().exec_driver_sql("ANALYZE sqlite_schema")
+        for query in ("", "ORDERBYDESCnumber"):
+            plan = plan_of(statement_of(query, requester, shown="sys_id"))
+            for name in ("requested_by", "opened_by", "oauth_entity", "change_request"):
+                assert f"ix_task_{name} " in plan, query
+
+
 def test_a_partial_index_contains_only_rows_with_a_value(app: Flask) -> None:
     with app.app_context():
         found = connection().exec_driver_sql(
