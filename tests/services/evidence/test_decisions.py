@@ -14,6 +14,7 @@ from changegate.services.evidence.verification import verify
 from changegate.services.history.actors import SYSTEM, actor_of
 from changegate.services.history.chain import append
 from tests.services.approvals.asked_changes import (
+    ASSESS,
     add,
     add_group,
     add_people,
@@ -24,8 +25,11 @@ from tests.services.approvals.asked_changes import (
     of_group,
     of_users,
 )
+from tests.services.approvals.test_claims import add_change, add_integration, by_claims
 from tests.services.standard_changes.template_records import add_template
 from tests.support.people import ROOT, caller_for
+
+CANCELED = 4
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +65,26 @@ def codes() -> list[tuple[str, str | None]]:
 def test_an_approval_is_in_order(people: dict[str, str]) -> None:
     change = approved_change(people["ann"], people["bob"])
     assert kinds(change) == ["created", "requested", "answered", "decided"]
+    assert codes() == []
+
+
+def test_an_approval_by_claims_is_in_order() -> None:
+    add_integration()
+    add_policy(by_claims())
+    change = add_change()
+    enter(change)
+    commit()
+    assert kinds(change) == ["created", "decided"]
+    assert codes() == []
+
+
+def test_a_request_that_nobody_answered_before_it_was_canceled_is_in_order(people: dict[str, str]) -> None:
+    add_policy(of_users(people["bob"]))
+    change = add("change_request", requested_by=people["ann"], assignment_group=add_group("Network"))
+    edit("change_request", change, state=ASSESS)
+    edit("change_request", change, state=CANCELED)
+    commit()
+    assert "withdrawn" in kinds(change)
     assert codes() == []
 
 

@@ -271,8 +271,8 @@ def test_requester_and_opener_are_both_people_who_asked(field: str) -> None:
 
 
 def test_an_approval_by_a_former_requester_is_found() -> None:
-    append("change_request", A, "created", {"requested_by": BOB, "opened_by": EVE, "state": "-5"}, SYSTEM)
-    append("change_request", A, "edited", {"changes": {"requested_by": [BOB, ANN]}}, SYSTEM)
+    append("change_request", A, "created", {"requested_by": EVE, "opened_by": EVE, "state": "-5"}, SYSTEM)
+    append("change_request", A, "edited", {"changes": {"requested_by": [EVE, BOB]}}, SYSTEM)
     decide(A)
     assert ("own_approval", A, 5) in codes(verify())
 

@@ -43,7 +43,7 @@ Edits = Mapping[str, Sequence[tuple[datetime, str]]]
 class _Past:
     """What a history contains up to an entry: who asked for the change, who answered, and who has edited it."""
 
-    people: dict[str, str] = field(default_factory=dict)
+    people: set[str] = field(default_factory=set)
     answers: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     # The fields that users have edited since the first request of the round.
     edits: dict[str, set[str]] = field(default_factory=dict)
@@ -81,18 +81,16 @@ def _is_imported_approval(facts: Mapping[str, Any]) -> bool:
     return facts.get("approval") == APPROVED and facts.get("state") not in UNBOUND
 
 
-def _people_in(entry: HistoryEntry) -> dict[str, str]:
-    """Return the people who, by this entry, asked for the change, with the field that names them."""
-    changes = entry.facts.get(CHANGES, {})
-    people = {entry.facts.get(name): name for name in PEOPLE} if entry.kind == CREATED else {}
-    for name in PEOPLE:
-        people |= dict.fromkeys(changes.get(name, ()), name)
-    return {user: name for user, name in people.items() if user}
+def _people_in(entry: HistoryEntry) -> set[str]:
+    """Return the people who, by this entry, asked for the change."""
+    named = [entry.facts.get(name) for name in PEOPLE] if entry.kind == CREATED else []
+    changed = (user for name in PEOPLE for user in entry.facts.get(CHANGES, {}).get(name, ()))
+    return {user for user in (*named, *changed) if user}
 
 
 def _review_decision(entry: HistoryEntry, past: _Past, edits: Edits) -> Iterator[Observation]:
     explanation = entry.facts.get("explanation", {})
-    initiators = {**past.people, **explanation.get("initiators", {})}
+    initiators = past.people.union(explanation.get("initiators", ()))
     authors = {user for at, user in edits.get(entry.facts.get("policy") or "", ()) if at <= entry.at}
     counted = [(rule, each) for rule in explanation.get("rules", ()) for each in rule.get("counted", ())]
     for rule, each in counted:
@@ -100,7 +98,7 @@ def _review_decision(entry: HistoryEntry, past: _Past, edits: Edits) -> Iterator
         if not _is_given(past.answers.get(approval), voters, entry.facts.get("round")):
             yield _observe("answer_unrecorded", f"counts the approval {approval}, which is not recorded as such", entry)
         if not rule.get("definition", {}).get("allows_requester"):
-            for user in sorted(voters & initiators.keys()):
+            for user in sorted(voters & initiators):
                 yield _observe("own_approval", f"counts an answer of {user}, who asked for the change", entry)
             for user in sorted(voters & past.edits.keys()):
                 if past.edits[user] & governed_by(rule):
