@@ -63,12 +63,11 @@ def planned_window(change: Mapping[str, Any], at: datetime) -> tuple[datetime, d
 
 
 def keep_edited_in_freezes(record: Mapping[str, Any], changes: Mapping[str, Any], caller: Caller) -> None:
-    """Refuse an edit that takes a change out of a freeze (`keep_in_freezes`)."""
+    """Refuse an edit that takes a change out of a freeze."""
     edited = {name for name in changes.keys() - _WINDOW if not is_written_by_process(name)}
     if is_bound(record) and not compared_fields().isdisjoint(edited):
-        before, after = record, {**record, **{name: changes[name] for name in edited}}
-        window = {name: changes.get(name, record[name]) for name in _WINDOW}
-        keep_in_freezes(read_subject(before), read_subject(after), window, caller)
+        after = {**record, **{name: changes[name] for name in edited}}
+        _keep_in_freezes(read_subject(record), read_subject(after), caller)
 
 
 def keep_removed_in_freezes(
@@ -76,17 +75,16 @@ def keep_removed_in_freezes(
 ) -> None:
     """Refuse a removal of items, which are not stored any more, that takes a change out of a freeze."""
     if is_bound(before) and read_schedules().freezes:
-        keep_in_freezes(read_subject(before, removed), read_subject(after), after, caller)
+        _keep_in_freezes(read_subject(before, removed), read_subject(after), caller)
 
 
-def keep_in_freezes(before: FreezeSubject, after: FreezeSubject, window: Mapping[str, Any], caller: Caller) -> None:
+def _keep_in_freezes(before: FreezeSubject, after: FreezeSubject, caller: Caller) -> None:
     """Refuse callers other than change managers who take a change out of a freeze.
 
-    The freezes are those that can still stop the change: at some time from now to the end of its planned window.
+    Freezes outside of the planned window count too, because some approvals are valid after it.
     """
     at = database_now()
-    _, end = planned_window(window, at) or (at, at + _MOMENT)
-    covering = [each.freeze for each in freezes_over(before, at, end)]
+    covering = [each.freeze for each in freezes_over(before, at, at + HORIZON)]
     kept = set(list_covering(after, covering))
     if left := [freeze.name for freeze in covering if freeze not in kept]:
         caller.permissions.require_role({MANAGER}, LEAVING_REFUSED.format(left[0]))
