@@ -78,7 +78,7 @@ def test_an_approval_by_claims_is_in_order() -> None:
     assert codes() == []
 
 
-def test_a_request_that_nobody_answered_before_it_was_canceled_is_in_order(people: dict[str, str]) -> None:
+def test_a_request_that_was_canceled_without_an_answer_is_in_order(people: dict[str, str]) -> None:
     add_policy(of_users(people["bob"]))
     change = add("change_request", requested_by=people["ann"], assignment_group=add_group("Network"))
     edit("change_request", change, state=ASSESS)
@@ -176,12 +176,15 @@ def test_content_that_was_edited_in_the_database_after_its_approval_is_found(peo
     assert found.sentence == "An approval does not cover the change as it is: Affected CIs: added web."
 
 
-def test_an_approval_by_a_person_who_edited_the_plan_is_found(people: dict[str, str]) -> None:
+@pytest.mark.parametrize(("field", "found"), [("implementation_plan", ["own_approval"]), ("description", [])])
+def test_an_approval_by_a_person_who_edited_what_it_covers_is_found(
+    people: dict[str, str], field: str, found: list[str]
+) -> None:
     change = approved_change(people["ann"], people["bob"])
     rows = connection().execute(select(ChgHistory.kind, ChgHistory.facts).where(ChgHistory.subject_id == change))
     facts = {row.kind: json.loads(row.facts) for row in rows}
-    edited = {"changes": {"implementation_plan": [None, "Mine"]}}
+    edited = {"changes": {field: [None, "Mine"]}}
     append("change_request", change, "edited", edited, actor_of(caller_for(people["bob"])))
     append("change_request", change, "decided", facts["decided"], SYSTEM)
     commit()
-    assert codes() == [("own_approval", change), ("fields_differ", change)]
+    assert codes() == [(code, change) for code in (*found, "fields_differ")]
