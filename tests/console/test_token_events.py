@@ -1,5 +1,6 @@
 """Token events: found, explained, and turned into conditions."""
 
+import html
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -203,6 +204,18 @@ def test_an_event_without_an_integration_offers_no_condition(app: Flask, admin: 
     token = forms_of(page).forms["/logout"]["csrf_token"]
     sent = {"csrf_token": token, "claim": "team", "mode": "report"}
     assert admin.client.post(f"{EVENTS}/{event}/constrain", data=sent).status_code == 404
+
+
+def test_events_are_sorted_by_time_as_their_ids_are(app: Flask, admin: Visitor, integration: Registered) -> None:
+    first, second = (add_event(app, integration, is_accepted=True) for _ in range(2))
+    page = admin.open(EVENTS)
+    assert ids_in(page.text) == [second, first]
+    found = re.search(r'<th scope="col" aria-sort="descending"><a class="sort" href="([^"]+)">Time<', page.text)
+    assert found
+    assert "ORDERBYsys_id" in found[1]
+    upwards = admin.open(html.unescape(found[1]))
+    assert ids_in(upwards.text) == [first, second]
+    assert 'aria-sort="ascending"' in upwards.text
 
 
 def test_the_navigator_leads_to_the_events(admin: Visitor) -> None:

@@ -210,6 +210,14 @@ def test_local_times_are_compared_as_utc(admin: Visitor, sign_in: SignIn) -> Non
     assert "2026-07-01 10:00:00" in crumbs_in(admin.open(str(answer.location)))[1]
 
 
+@pytest.mark.parametrize(
+    ("table", "field"), [("sysapproval_approver", "sys_created_on"), ("cmn_schedule_span", "start_date_time")]
+)
+def test_what_is_listed_for_its_time_begins_with_the_latest(admin: Visitor, table: str, field: str) -> None:
+    text = html.unescape(admin.open(f"/records/{table}?fields={field}").text)
+    assert f"sysparm_query=ORDERBYDESC{field}&" in text
+
+
 def test_the_chosen_columns_stay(admin: Visitor, make_change: MakeChange) -> None:
     make_change(short_description="x", category="Network")
     form = "/records/change_request/columns"

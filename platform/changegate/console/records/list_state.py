@@ -22,14 +22,25 @@ PAGE_SIZES = (20, 50, 100)
 MOST_COLUMNS = 20
 MAX_PAGE = 1_000_000
 MAX_SEARCH_LENGTH = 100
+# Tables whose latest records matter most, although they have a name or an order.
+NEWEST_FIRST = frozenset(
+    {
+        *("my_approval", "sysapproval_approver", "conflict", "chg_mgt_worker", "chg_history", "sys_journal_field"),
+        *("sys_audit", "sys_attachment", "sys_email", "std_change_proposal"),
+    }
+)
 DEFAULT_ORDERS: Mapping[str, Order] = {
-    "my_approval": Order("sys_created_on", is_descending=True),
-    "sys_email": Order("sys_created_on", is_descending=True),
+    **dict.fromkeys(NEWEST_FIRST, Order("sys_created_on", is_descending=True)),
+    "cmn_schedule_span": Order("start_date_time", is_descending=True),
     # A correlation ID begins with its time.
     "oauth_exchange": Order("sys_id", is_descending=True),
     "oauth_credential": Order("sys_id", is_descending=True),
     "refresh_token": Order("issued_at", is_descending=True),
     "security_finding": Order("severity"),
+}
+# Fields by which records are sorted in the order of another one, which has an index.
+SORTED_AS: Mapping[str, Mapping[str, str]] = {
+    table: {"sys_created_on": "sys_id"} for table in ("oauth_exchange", "oauth_credential")
 }
 
 
@@ -96,8 +107,16 @@ class ListState:
 
     def sorted_by(self, name: str) -> Self:
         """Return the first page sorted by a field, in reverse if it is already sorted by it."""
-        is_descending = self.order.field == name and not self.order.is_descending
-        return replace(self, conditions=replace(self.conditions, orders=(Order(name, is_descending),)), page=1)
+        is_descending = self.is_sorted_by(name) and not self.order.is_descending
+        order = Order(self._sorted_as(name), is_descending)
+        return replace(self, conditions=replace(self.conditions, orders=(order,)), page=1)
+
+    def is_sorted_by(self, name: str) -> bool:
+        """Return whether the list is sorted by a field first."""
+        return self.order.field == self._sorted_as(name)
+
+    def _sorted_as(self, name: str) -> str:
+        return SORTED_AS.get(self.table.name, {}).get(name, name)
 
     def at(self, page: int) -> Self:
         """Return another page of the same list."""
