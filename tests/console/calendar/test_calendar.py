@@ -79,9 +79,11 @@ def test_filters_by_group(app: Flask, admin: Visitor, make_change: MakeChange) -
     assert days_in(admin.open(f"{MARCH}&assignment_group=Network")) == {"2027-03-10": ["10:00 Network"]}
 
 
-def test_a_freeze_is_shown_in_the_time_zone_of_its_schedule(app: Flask, admin: Visitor) -> None:
+@pytest.mark.parametrize("items", ["", "payments"])
+def test_a_freeze_is_shown_in_the_time_zone_of_its_schedule(app: Flask, admin: Visitor, items: str) -> None:
     with app.app_context():
-        freeze = {"name": "Year end", "time_zone": "Europe/Berlin", "active": "true"}
+        item = create_record(get_table("cmdb_ci"), ROOT, {"name": "payments"})["sys_id"] if items else ""
+        freeze = {"name": "Year end", "time_zone": "Europe/Berlin", "active": "true", "configuration_items": item}
         schedule = create_record(get_table("cmn_schedule_blackout"), ROOT, freeze)["sys_id"]
         day = {"start_date_time": "2027-03-10 00:00:00", "end_date_time": "2027-03-11 00:00:00"}
         span = {"schedule": schedule, "name": "x", **day}

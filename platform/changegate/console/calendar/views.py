@@ -14,7 +14,7 @@ from changegate.console.records.pages import list_url
 from changegate.database import commit
 from changegate.errors import RecordNotFound
 from changegate.extensions import now, settings
-from changegate.services.schedules.freezes import FreezeSubject, blocked_spans
+from changegate.services.schedules.freezes import blocked_spans
 from changegate.services.tables.display.shapes import DisplayValue, Shape
 from changegate.services.tables.queries.encoded_query import parse_encoded_query, render_encoded_query
 from changegate.services.tables.reading.records import read_page
@@ -43,7 +43,7 @@ def _page(state: CalendarState, new_feed: str | None = None) -> str:
     shape = Shape("", DisplayValue.ALL, exclude_reference_link=True, fields=SHOWN)
     page = read_page(get_table("change_request"), caller(), query, shape, limit=MOST_PLANNED, offset=0)
     changes = [planned_change(record, zone) for record in page.records]
-    freezes = blocked_spans(FreezeSubject(frozenset()), *state.interval)
+    freezes = blocked_spans(None, *state.interval)
     month = state.day.month if state.view == MONTH else None
     today = now().astimezone(zone).date()
     days = list(days_of(state.days, month, changes, freezes, zone, today, MOST_SHOWN[state.view]))

@@ -88,11 +88,15 @@ def freezes_over(subject: FreezeSubject, start: datetime, end: datetime) -> list
     return [FrozenSpan(freeze, first) for freeze, first in starts if first is not None]
 
 
-def blocked_spans(subject: FreezeSubject, start: datetime, end: datetime) -> list[FrozenSpan]:
-    """Return all intervals from `start` to `end` in which a freeze covers a subject, clipped to these."""
+def blocked_spans(subject: FreezeSubject | None, start: datetime, end: datetime) -> list[FrozenSpan]:
+    """Return all intervals from `start` to `end` in which a freeze covers a subject, clipped to these.
+
+    Without a subject, those of all freezes.
+    """
+    freezes = _in_force(start, end)
     return [
         FrozenSpan(freeze, *interval)
-        for freeze in list_covering(subject, _in_force(start, end))
+        for freeze in (freezes if subject is None else list_covering(subject, freezes))
         for interval in freeze.schedule.intervals(start, end)
     ]
 
