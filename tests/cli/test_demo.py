@@ -24,10 +24,14 @@ from changegate.seed.demo_history import DAYS as HISTORY_DAYS
 from changegate.seed.demo_history import REFUSALS
 from changegate.services.hygiene.assessment import assess
 from changegate.services.hygiene.history import PeriodCounts, exchanges_by_day
+from changegate.services.tables.queries.encoded_query import parse_encoded_query
+from changegate.services.tables.reading.records import count_records
+from changegate.services.tables.registry import get_table
 from changegate.services.users.accounts import get_user
 from tests.cli.conftest import Run
 from tests.conftest import ADMIN_PASSWORD
 from tests.guards.documents import README, blocks
+from tests.support.people import ROOT
 from tests.support.servers import LONGEST_SECONDS, environment_of, free_port, run_changegate, running_demo
 
 STEP_TITLES = [title for title, _ in STEPS]
@@ -73,6 +77,7 @@ class Ended:
     records: dict[str, int]
     days: list[PeriodCounts]
     findings: list[str]
+    lists: dict[str, int]
 
     @classmethod
     def run(cls, instance: Path, *options: str) -> "Ended":
@@ -90,7 +95,27 @@ class Ended:
                 {model.__name__: db.session.query(model).count() for model in counted},
                 exchanges_by_day(now()).periods,
                 [finding.code for finding in assess(now(), presets).findings],
+                {query: _count(table, query) for table, query in FILLED},
             )
+
+
+# What the people of the demo have to look at.
+FILLED = (
+    ("change_request", "source_repository=shop/storefront^close_code=successful"),
+    ("change_request", "conflict_status=Conflict^active=true"),
+    ("change_request", "requested_by.user_name=lea.novak"),
+    ("change_request", "watch_listISNOTEMPTY"),
+    ("change_request", "assigned_toISEMPTY^active=true"),
+    ("conflict", "type=ci_already_scheduled"),
+    ("conflict", "type=blackout"),
+    ("conflict", "type=not_in_maintenance_window"),
+    ("std_change_record_producer", "offered_to_all=true"),
+    ("cmdb_rel_ci", "parent.name=payments"),
+)
+
+
+def _count(table: str, query: str) -> int:
+    return count_records(get_table(table), ROOT, parse_encoded_query(query))
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +133,10 @@ def test_the_demo_shows_every_step_and_no_secret_but_the_login(runs: tuple[Ended
         assert [title for title in STEP_TITLES if title not in ended.output] == []
         assert not re.findall(r"eyJ[\w-]{20,}|cgat_[\w-]{20,}|client_secret", ended.output)
         assert f"Sign in            admin / {ended.password}\n" in ended.output
+
+
+def test_no_page_of_the_demo_is_empty(runs: tuple[Ended, Ended]) -> None:
+    assert [query for query, count in runs[0].lists.items() if not count] == []
 
 
 def test_a_second_run_ends_as_the_first_did(runs: tuple[Ended, Ended]) -> None:

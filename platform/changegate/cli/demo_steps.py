@@ -19,6 +19,7 @@ DISABLED_INTEGRATION = "Demo pipeline, retired"
 ASSIGNMENT_GROUP = "Web Platform"
 # Who works on the change, the member of its group who approves it, and the member of CAB Approval.
 ENGINEER, PEER, BOARD = "tom.okafor", "ines.duarte", "maria.keller"
+REQUESTER = "lea.novak"
 INTEGRATIONS = (INTEGRATION, DISABLED_INTEGRATION)
 
 
@@ -47,6 +48,7 @@ def print_links(run: DemoRun) -> None:
     click.echo(f"Changes created    {', '.join(change['number'] for change in run.changes)}")
     click.echo(f"Sign in            {servers.admin} / {servers.password}")
     click.echo(f"As a person        {ENGINEER}, {PEER}, or {BOARD}, with the same password")
+    click.echo(f"As a requester     {REQUESTER}, who has no role, with the same password")
     click.echo(f"Single sign-on     {servers.base_url}/login, Log in with Demo IdP")
     click.echo(f"Instance           {servers.folder}")
     if servers.ca:

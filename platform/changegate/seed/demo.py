@@ -5,6 +5,7 @@ from sqlalchemy import select
 from changegate.extensions import db, limiter
 from changegate.models import CmdbCi, SysUser, SysUserGroup, SysUserGroupMember, Task
 from changegate.seed.demo_changes import MARK, seed_changes
+from changegate.seed.demo_planning import seed_planning
 from changegate.seed.first_start import ADMIN_USER_NAME
 from changegate.seed.standard_changes import NAME as TEMPLATE
 from changegate.services.users.accounts import create_user, get_user, set_password, try_password
@@ -16,9 +17,12 @@ USERS: tuple[tuple[str, str, str], ...] = (
     ("tom.okafor", "Tom Okafor", "itil"),
     ("ines.duarte", "Ines Duarte", "itil"),
     ("jonas.lind", "Jonas Lind", "sn_change_read"),
+    # Without a role: requests changes from templates.
+    ("lea.novak", "Lea Novak", ""),
 )
 # The users who work on changes, in turn.
 PEOPLE = ("maria.keller", "tom.okafor", "ines.duarte")
+REQUESTER = "lea.novak"
 GROUPS = {
     "Network": "maria.keller",
     "Database": "tom.okafor",
@@ -52,9 +56,11 @@ def _add_records() -> None:
     for name, manager in GROUPS.items():
         group = _find_or_add_group(name, users[manager].sys_id)
         db.session.add(SysUserGroupMember(user=users[manager].sys_id, group=group.sys_id))
-    db.session.add_all(CmdbCi(name=name, sys_class_name=ci_class) for name, ci_class in CIS.items())
+    items = {name: CmdbCi(name=name, sys_class_name=ci_class) for name, ci_class in CIS.items()}
+    db.session.add_all(items.values())
     db.session.flush()
-    seed_changes(people=PEOPLE, template=f"{TEMPLATE} - 1", approver="maria.keller")
+    seed_planning({name: item.sys_id for name, item in items.items()}, "Web Platform")
+    seed_changes(people=PEOPLE, template=f"{TEMPLATE} - 1", approver="maria.keller", requester=REQUESTER)
 
 
 def _find_or_add_group(name: str, manager: str) -> SysUserGroup:
@@ -69,7 +75,7 @@ def _find_or_add_group(name: str, manager: str) -> SysUserGroup:
 
 
 def _set_passwords(password: str) -> None:
-    for user_name in (ADMIN_USER_NAME, *PEOPLE):
+    for user_name in (ADMIN_USER_NAME, *PEOPLE, REQUESTER):
         _, is_right = try_password(limiter.require_room_to_guess(LOOPBACK, user_name), password)
         if not is_right:
             set_password(get_user(user_name), password)
@@ -80,4 +86,4 @@ def _find_or_add_user(user_name: str, name: str, role: str) -> SysUser:
     if existing is not None:
         return existing
     email = f"{user_name}@example.com"
-    return create_user(user_name=user_name, password=None, email=email, name=name, roles=[role])
+    return create_user(user_name=user_name, password=None, email=email, name=name, roles=[role] if role else [])

@@ -11,6 +11,7 @@ from changegate.database import connection
 from changegate.extensions import db, now
 from changegate.models import OAuthEntity, OAuthExchange
 from changegate.models.oauth_exchange import earliest_correlation_id, new_correlation_id
+from changegate.seed.demo_pipelines import name_deployments, seed_pipeline_changes
 from changegate.services.oauth.exchange_figures import count_again
 
 DAYS = 29
@@ -40,7 +41,10 @@ def seed_demo_history(integrations: Iterable[str]) -> None:
         if connection().execute(select(OAuthExchange.correlation_id).where(*old).limit(1)).first():
             continue
         count_again(earliest_correlation_id(at - timedelta(days=DAYS + 1)), connection())
-        connection().execute(insert(OAuthExchange), list(_rows(entity, at)))
+        rows = list(_rows(entity, at))
+        deployments = name_deployments(rows) if entity.active else []
+        connection().execute(insert(OAuthExchange), rows)
+        seed_pipeline_changes(entity, deployments)
 
 
 def _rows(entity: OAuthEntity, at: datetime) -> Iterator[dict[str, Any]]:
