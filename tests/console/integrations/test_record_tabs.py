@@ -5,14 +5,16 @@ from collections.abc import Iterator
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from changegate.extensions import db
 from changegate.models import OAuthEntity, OAuthExchange, SysAudit
 from changegate.schemas.integration import load_fields
 from changegate.services.integrations.integrations import list_integrations
 from changegate.services.integrations.saving import Registered, register_integration
-from tests.console.conftest import Change, SignIn
+from changegate.services.tables.registry import get_table
+from changegate.services.tables.writing.records import create_record
+from tests.console.conftest import ROOT, Change, SignIn
 from tests.console.integrations.test_views import ATTACK, record_path
 from tests.console.visitor import Visitor, forms_of
 from tests.support.token_desk import TokenDesk, token_desk
@@ -49,6 +51,19 @@ def test_every_tab_has_a_url_and_links_to_the_others(admin: Visitor, path: str) 
         assert all(f'href="{path}{other}"' in text for other in TABS)
         assert '<a href="/inbound-integrations" aria-current="page"' in text
     assert labels == ["Details", "Signing keys", "Events", "Run this", "History"]
+
+
+def test_every_tab_leads_to_the_people_of_the_integration(app: Flask, admin: Visitor, path: str) -> None:
+    with app.app_context():
+        group = create_record(get_table("sys_user_group"), ROOT, {"name": "Release"})["sys_id"]
+        columns = {"run_as": ROOT.sys_id, "owner": ROOT.sys_id, "owner_group": group}
+        db.session.execute(update(OAuthEntity).values(columns))
+        db.session.commit()
+    user = f'<a href="/records/sys_user/{ROOT.sys_id}"><bdi>System Administrator</bdi></a>'
+    for tab in TABS:
+        text = admin.open(path + tab).text
+        assert f"Run as {user} · Owner {user} · Owner group " in text
+        assert f'<a href="/records/sys_user_group/{group}"><bdi>Release</bdi></a>' in text
 
 
 @pytest.mark.parametrize("tab", TABS)

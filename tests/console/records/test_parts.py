@@ -41,6 +41,7 @@ def test_a_policy_shows_its_rules_and_leads_to_each(app: Flask, admin: Visitor, 
     page = f"/records/chg_policy_approval/{policy}"
     form = admin.open(f"/records/chg_approval_def/new?policy={policy}")
     assert f'href="/records/chg_approval_def/new?policy={policy}"' in admin.open(page).text
+    assert f'<li><a href="{page}">Payments</a></li>' in form.text
     sent = {"name": "The board", "approver_source": "users", "users": "admin"}
     # What was made leads back to the page that it is shown on.
     assert admin.send(form, "record", sent).location == page
@@ -93,12 +94,13 @@ def test_an_item_shows_what_it_depends_on_what_uses_it_and_its_open_changes(
         make(app, "cmdb_ci", name=name, sys_class_name=kind)
         for name, kind in (("Shop", "cmdb_ci_service"), ("web-01", "cmdb_ci_server"), ("disk-01", "cmdb_ci"))
     )
+    assert "cmdb_ci_server" in admin.open("/records/cmdb_ci/new").text
     for parent, child in ((shop, web), (web, disk)):
         make(app, "cmdb_rel_ci", parent=parent, child=child)
-    for title, state in (("Patch it", "-5"), ("Renew it", "4")):
-        make_change(short_description=title, cmdb_ci=web, state=state)
-    other = make_change(short_description="Move the rack")
-    make(app, "task_ci", task=other, ci_item=web)
+    make_change(short_description="Renew it", cmdb_ci=web, state="4")
+    other, own = make_change(short_description="Move the rack"), make_change(short_description="Patch it", cmdb_ci=web)
+    for change in (other, own):
+        make(app, "task_ci", task=change, ci_item=web)
 
     text = admin.open(f"/records/cmdb_ci/{web}").text
     tables = tables_in(text)

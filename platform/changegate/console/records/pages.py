@@ -51,6 +51,11 @@ def label_of_table(table: Table) -> str:
     return " ".join([first, *(word if word.isupper() else word.lower() for word in others)])
 
 
+def noun_of(table: Table) -> str:
+    """Return the label of a table within a sentence, such as "CI relationship"."""
+    return " ".join(word if word.isupper() else word.lower() for word in table.label.split())
+
+
 def plural_of(table: Table) -> str:
     """Return the heading of a table's list, such as "Change requests"."""
     label = label_of_table(table)

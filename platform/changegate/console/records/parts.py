@@ -8,7 +8,7 @@ from flask import url_for
 
 from changegate.console.records.cells import Cell, cells_of
 from changegate.console.records.list_state import query_of
-from changegate.console.records.pages import label_of_table, list_url, plural_of, record_url
+from changegate.console.records.pages import list_url, noun_of, plural_of, record_url
 from changegate.services.access.caller import Caller
 from changegate.services.tables.display.display_values import WireRecord
 from changegate.services.tables.display.shapes import DisplayValue, Shape
@@ -23,6 +23,8 @@ MOST_PARTS = 100
 @dataclass(frozen=True, slots=True)
 class Part:
     """A table of parts: those whose reference `field` is the record, in an order, and further ones below each of them.
+
+    `order` may begin with further conditions, in which `{}` is the sys_id of the record.
 
     Records that are `related` are no parts: they have lists of their own, of which the page shows the first, if any.
     """
@@ -122,7 +124,7 @@ PARTS: Mapping[str, tuple[Part, ...]] = {
             "ci_item",
             "Open changes and tasks that also affect it",
             ("task", "sys_created_by", "sys_created_on"),
-            "^task.active=true^ORDERBYDESCsys_created_on",
+            "^task.active=true^task.cmdb_ci!={}^ORtask.cmdb_ciISEMPTY^ORDERBYDESCsys_created_on",
         ),
     ),
     "oidc_provider_configuration": (
@@ -177,7 +179,8 @@ def list_part_tables(table: Table, sys_id: str, caller: Caller) -> list[PartTabl
 
 def _part_table(part: Part, sys_id: str, caller: Caller) -> PartTable:
     table = get_table(part.table)
-    records, has_more = _read(part, query_of(part.field, sys_id), part.most, caller)
+    query = query_of(part.field, sys_id) + part.order.replace("{}", sys_id)
+    records, has_more = _read(part, query, caller)
     first, *others = part.columns
     shown = [first, *(name for name in others if any(record[name]["value"] for record in records))]
     below = _below(part, [record["sys_id"]["value"] for record in records], caller)
@@ -189,12 +192,12 @@ def _part_table(part: Part, sys_id: str, caller: Caller) -> PartTable:
         rows.append(PartRow(record_url(table.name, found), cells, below.get(found, ()), new_below))
     return PartTable(
         part,
-        label_of_table(table).lower(),
+        noun_of(table),
         [table.entries[name].label for name in shown],
         rows,
         table.entries[first].kind == "reference",
         None if part.is_related else _new_url(part, sys_id, caller),
-        list_url(table.name, sysparm_query=query_of(part.field, sys_id) + part.order) if has_more else None,
+        list_url(table.name, sysparm_query=query) if has_more else None,
     )
 
 
@@ -211,18 +214,19 @@ def _below(part: Part, sys_ids: Sequence[str], caller: Caller) -> Mapping[str, l
         return {}
     below, table = part.below, get_table(part.below.table)
     found: dict[str, list[tuple[str, str | None]]] = {}
-    for record in _read(below, f"{below.field}IN{','.join(sys_ids)}", MOST_PARTS, caller, below.field)[0]:
+    query = f"{below.field}IN{','.join(sys_ids)}{below.order}"
+    for record in _read(below, query, caller, below.field)[0]:
         name = record[table.display_field]["display_value"]
         link = (name, record_url(table.name, record["sys_id"]["value"]))
         found.setdefault(record[below.field]["value"], []).append(link)
     return found
 
 
-def _read(part: Part, query: str, most: int, caller: Caller, *more: str) -> tuple[list[WireRecord], bool]:
+def _read(part: Part, query: str, caller: Caller, *more: str) -> tuple[list[WireRecord], bool]:
     fields = ("sys_id", *part.columns, *more)
     shape = Shape("", DisplayValue.ALL, exclude_reference_link=True, fields=fields)
-    parsed = parse_encoded_query(query + part.order)
-    page = read_page(get_table(part.table), caller, parsed, shape, limit=most, offset=0, counts=False)
+    parsed = parse_encoded_query(query)
+    page = read_page(get_table(part.table), caller, parsed, shape, limit=part.most, offset=0, counts=False)
     return list(page.records), page.has_more
 
 
@@ -245,9 +249,12 @@ def whole_url(table: Table, values: Mapping[str, Any]) -> str | None:
 def whole_of(table: Table, record: WireRecord) -> Whole | None:
     """Return the record that a record is a part of, or None."""
     name, field = _WHOLES.get(table.name, ("", ""))
-    member = record.get(field)
-    url = record_url(name, member["value"]) if member and member["value"] else None
-    return Whole(plural_of(get_table(name)), list_url(name), member["display_value"], url) if member and url else None
+    member = record.get(field) or {"value": ""}
+    # The name of a record that the caller cannot read is its sys_id.
+    if not member["value"] or member["value"] == member["display_value"]:
+        return None
+    url = record_url(name, member["value"])
+    return Whole(plural_of(get_table(name)), list_url(name), member["display_value"], url) if url else None
 
 
 # The table and the field by which a part refers to what it is a part of.

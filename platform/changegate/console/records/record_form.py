@@ -108,7 +108,7 @@ class RecordForm:
 def fields_of(table: Table, caller: Caller, *, is_new: bool) -> list[FormField]:
     """Return the inputs of a record: those that the caller may write, and journals; others are read-only."""
     may_write = table.access.admits("create" if is_new else "update", caller.permissions)
-    readable = (name for name in table.fields_for(caller.permissions) if not name.startswith("sys_"))
+    readable = (name for name in table.fields_for(caller.permissions) if not _is_stamp(name, table.entries[name]))
     shown = [name for name in readable if not (is_new and table.entries[name].is_read_only)]
     choosing = [name for name in shown if table.entries[name].choices is not None]
     choices = find_choices(table.name, choosing, active_only=True)
@@ -124,6 +124,11 @@ def fields_of(table: Table, caller: Caller, *, is_new: bool) -> list[FormField]:
         FormField(name, entry.label, "password", entry) for name, entry in table.entries.items() if entry.is_secret
     ]
     return [*fields, *secrets]
+
+
+def _is_stamp(name: str, entry: Entry) -> bool:
+    """Return whether a field is one of those that every record has, and not the class that a user may choose."""
+    return name.startswith("sys_") and (name != "sys_class_name" or entry.is_read_only)
 
 
 def input_of(table: Table, name: str, choices: Choices, *, may_write: bool = True) -> FormField:

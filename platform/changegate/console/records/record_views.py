@@ -16,10 +16,11 @@ from changegate.console.records.pages import (
     WRITTEN_AS,
     label_of_table,
     list_url,
+    noun_of,
     plural_of,
     record_url,
 )
-from changegate.console.records.parts import list_part_tables, whole_of, whole_url
+from changegate.console.records.parts import Whole, list_part_tables, whole_of, whole_url
 from changegate.console.records.record_form import (
     RecordForm,
     changed_texts,
@@ -56,7 +57,8 @@ def new_view(table_name: str) -> str:
     name_references(form, caller())
     if sent.get("copy"):
         form = form_of_record(fields, _read(table, sent["copy"])[0])
-    return _new_page(table, form)
+    named = {name: {"value": sent[name], "display_value": text} for name, text in form.values.items() if name in sent}
+    return _new_page(table, form, whole_of(table, named))
 
 
 @bp.post("/<table_name>/new")
@@ -157,8 +159,8 @@ def _written_table(table: Table, record: WireRecord) -> Table:
     return next((each for each in (table, *others) if each.access.update is not NOBODY), table)
 
 
-def _new_page(table: Table, form: RecordForm) -> str:
-    facts = {"table": table, "label": label_of_table(table), "plural": plural_of(table)}
+def _new_page(table: Table, form: RecordForm, whole: Whole | None = None) -> str:
+    facts = {"table": table, "noun": noun_of(table), "plural": plural_of(table), "whole": whole}
     return render_template(
         "console/records/new.html", form=form, parts=parts_of(table, form), list_url=list_url, **facts
     )

@@ -5,7 +5,7 @@ The page has a radio button for each of them, so that naming a record requires n
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from changegate.console.records.pages import label_of_table, plural_of
+from changegate.console.records.pages import noun_of, plural_of
 from changegate.console.records.record_form import RecordForm, ReferenceChoice, changed_texts
 from changegate.errors import ChangegateError, RequestUnreadable
 from changegate.models.base import Entry
@@ -131,4 +131,4 @@ def _sentence(target: Table, item: str, found: Sequence[WireRecord]) -> str:
     if is_ambiguous:
         return f"Several {plural_of(target).lower()} are called “{name}”. Choose one."
     choose = " Choose one of these, or enter another name." if found else ""
-    return f"There is no {label_of_table(target).lower()} “{name}”.{choose}"
+    return f"There is no {noun_of(target)} “{name}”.{choose}"
