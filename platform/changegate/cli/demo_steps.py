@@ -6,7 +6,7 @@ import click
 import requests
 
 from changegate.cli.demo_requests import DemoFailed, DemoRun, DemoServers
-from changegate.seed import RUN_MARK
+from changegate.seed import REQUESTER, RUN_MARK
 from changegate.services.oauth.jwt_bearer_grant import JWT_BEARER_GRANT
 
 RUN_AS = "release.bot"
@@ -19,7 +19,6 @@ DISABLED_INTEGRATION = "Demo pipeline, retired"
 ASSIGNMENT_GROUP = "Web Platform"
 # Who works on the change, the member of its group who approves it, and the member of CAB Approval.
 ENGINEER, PEER, BOARD = "tom.okafor", "ines.duarte", "maria.keller"
-REQUESTER = "lea.novak"
 INTEGRATIONS = (INTEGRATION, DISABLED_INTEGRATION)
 
 

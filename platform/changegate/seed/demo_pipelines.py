@@ -22,14 +22,14 @@ PRESET = "gitlab"
 REPOSITORIES = ("shop/checkout", "shop/checkout", "shop/storefront", "shop/checkout", "platform/databases")
 GROUPS = {"shop": "Web Platform", "platform": "Database"}
 # Of the exchanges that were accepted, every so many is followed by a change.
-EVERY = 12
+CHANGED_EVERY = 12
 _packed = PackedJSON()
 
 
 def name_deployments(exchanges: Sequence[dict[str, Any]]) -> list[tuple[Mapping[str, Any], str]]:
     """Return some of the accepted exchanges, each with its repository, whose pipeline becomes the subject."""
     accepted = [row for row in exchanges if row.get("is_accepted")]
-    deployments = list(zip(accepted[::EVERY], cycle(REPOSITORIES), strict=False))
+    deployments = list(zip(accepted[::CHANGED_EVERY], cycle(REPOSITORIES), strict=False))
     for row, repository in deployments:
         row["subject"] = f"pipeline:{repository}:main"
     return [*deployments]

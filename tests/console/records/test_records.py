@@ -183,7 +183,7 @@ def test_a_long_text_has_suggestions_and_keeps_what_was_typed(admin: Visitor, ap
 def test_related_lists_show_how_many_records_refer_to_this_one(
     app: Flask, admin: Visitor, sign_in: SignIn, make_change: MakeChange, group: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(related_lists, "MOST_COUNTED", 2)
+    monkeypatch.setattr(related_lists, "MOST_REFERRING", 2)
     make(app, "sys_user_grmember", group=group, user="admin")
     for text in ("x", "y", "z"):
         make_change(short_description=text, assignment_group=group)

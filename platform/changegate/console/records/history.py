@@ -63,7 +63,7 @@ class FieldDifference:
 
 
 @dataclass(frozen=True, slots=True)
-class HistoryPage:
+class SavesPage:
     """A page of saves, newest first; `before` is the number of the save that the next page begins after."""
 
     saves: Sequence[RecordSave]
@@ -75,7 +75,7 @@ def has_history(table: Table, caller: Caller) -> bool:
     return _chains_of(table, caller) is not None or _trail_of(table, caller) is not None
 
 
-def list_history(table: Table, caller: Caller, record: WireRecord, before: int | None = None) -> HistoryPage:
+def list_history(table: Table, caller: Caller, record: WireRecord, before: int | None = None) -> SavesPage:
     """Return saves of a record, newest first: those of its hash chain, or else of the audit trail.
 
     The chain of a policy or a model includes what belongs to it, such as states and rules.
@@ -84,10 +84,10 @@ def list_history(table: Table, caller: Caller, record: WireRecord, before: int |
         return page
     saves = list_saves(table, caller, record, before=before)
     if sum(len(save.changes) for save in saves) < MOST_AUDIT_ROWS:
-        return HistoryPage(saves, None)
+        return SavesPage(saves, None)
     # The last save may have further rows.
     shown = saves[:-1] or saves
-    return HistoryPage(shown, shown[-1].number)
+    return SavesPage(shown, shown[-1].number)
 
 
 def _chains_of(table: Table, caller: Caller) -> DocumentKind | None:
@@ -100,7 +100,7 @@ def _trail_of(table: Table, caller: Caller) -> Table | None:
     return trail if trail and table.is_audited and trail.access.admits("read", caller.permissions) else None
 
 
-def _list_recorded(table: Table, caller: Caller, record: WireRecord, before: int | None) -> HistoryPage | None:
+def _list_recorded(table: Table, caller: Caller, record: WireRecord, before: int | None) -> SavesPage | None:
     """Return a page of the entries of a hash chain, or None if the record has none."""
     chains, kind = get_table("chg_history"), _chains_of(table, caller)
     if kind is None:
@@ -118,7 +118,7 @@ def _list_recorded(table: Table, caller: Caller, record: WireRecord, before: int
     if not entries:
         return None
     saves = [save for entry in entries if (save := _recorded_save(table, caller, entry)).changes]
-    return HistoryPage(saves, int(entries[-1]["seq"]["value"]) if page.has_more else None)
+    return SavesPage(saves, int(entries[-1]["seq"]["value"]) if page.has_more else None)
 
 
 def _recorded_save(table: Table, caller: Caller, entry: WireRecord) -> RecordSave:

@@ -21,7 +21,7 @@ MOST_PARTS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class PartDefinition:
     """A table of parts: those whose reference `field` is the record, in an order, and further ones below each of them.
 
     `order` may begin with further conditions, in which `{}` is the sys_id of the record.
@@ -34,7 +34,7 @@ class Part:
     heading: str
     columns: tuple[str, ...]
     order: str = "^ORDERBYorder"
-    below: "Part | None" = None
+    below: "PartDefinition | None" = None
     is_related: bool = False
 
     @property
@@ -43,24 +43,30 @@ class Part:
         return 10 if self.is_related else MOST_PARTS
 
 
-def _related(table: str, field: str, heading: str, columns: tuple[str, ...], order: str) -> Part:
-    return Part(table, field, heading, columns, order, is_related=True)
+def _related(table: str, field: str, heading: str, columns: tuple[str, ...], order: str) -> PartDefinition:
+    return PartDefinition(table, field, heading, columns, order, is_related=True)
 
 
 _TRANSITION = ("name", "from_state", "to_state", "automatic_transition", "active")
-_CONDITIONS = Part("sttrm_transition_condition", "transition", "Conditions", ("name", "condition", "description"))
+_CONDITIONS = PartDefinition(
+    "sttrm_transition_condition", "transition", "Conditions", ("name", "condition", "description")
+)
 _CHANGE = ("number", "short_description", "state", "assignment_group", "start_date")
 _OPEN = "^active=true^ORDERBYstart_date"
 _APPROVERS = ("approver_source", "users", "group", "approver_field", "required_role", "condition")
 _TIMES = ("start_date_time", "end_date_time", "repeat_type", "repeat_count", "days_of_week", "repeat_until")
 # By the table of the record, or the table that it extends.
-PARTS: Mapping[str, tuple[Part, ...]] = {
+PARTS: Mapping[str, tuple[PartDefinition, ...]] = {
     "chg_policy_approval": (
-        Part("chg_approval_def", "policy", "Rules", ("name", *_APPROVERS, "wait_for", "value", "governed_fields")),
+        PartDefinition(
+            "chg_approval_def", "policy", "Rules", ("name", *_APPROVERS, "wait_for", "value", "governed_fields")
+        ),
     ),
     "chg_model": (
-        Part("sttrm_state", "sttrm_model", "States", ("state_label", "state_value", "initial", "mandatory_fields")),
-        Part(
+        PartDefinition(
+            "sttrm_state", "sttrm_model", "States", ("state_label", "state_value", "initial", "mandatory_fields")
+        ),
+        PartDefinition(
             "sttrm_state_transition",
             "sttrm_model",
             "Transitions",
@@ -75,7 +81,9 @@ PARTS: Mapping[str, tuple[Part, ...]] = {
     ),
     "sttrm_state_transition": (_CONDITIONS,),
     "cmn_schedule": (
-        Part("cmn_schedule_span", "schedule", "Entries", ("name", "type", *_TIMES), "^ORDERBYstart_date_time"),
+        PartDefinition(
+            "cmn_schedule_span", "schedule", "Entries", ("name", "type", *_TIMES), "^ORDERBYstart_date_time"
+        ),
         _related(
             "cmdb_ci",
             "maintenance_schedule",
@@ -115,8 +123,8 @@ PARTS: Mapping[str, tuple[Part, ...]] = {
         ),
     ),
     "cmdb_ci": (
-        Part("cmdb_rel_ci", "parent", "Depends on", ("child", "type"), "^ORDERBYchild.name"),
-        Part("cmdb_rel_ci", "child", "Used by", ("parent", "type"), "^ORDERBYparent.name"),
+        PartDefinition("cmdb_rel_ci", "parent", "Depends on", ("child", "type"), "^ORDERBYchild.name"),
+        PartDefinition("cmdb_rel_ci", "child", "Used by", ("parent", "type"), "^ORDERBYparent.name"),
         _related("change_request", "cmdb_ci", "Open changes", _CHANGE, _OPEN),
         _related("change_request", "business_service", "Open changes of this service", _CHANGE, _OPEN),
         _related(
@@ -128,10 +136,12 @@ PARTS: Mapping[str, tuple[Part, ...]] = {
         ),
     ),
     "oidc_provider_configuration": (
-        Part("oidc_claim_mapping", "provider", "Claim mappings", ("value", "claim", "group", "role"), "^ORDERBYvalue"),
+        PartDefinition(
+            "oidc_claim_mapping", "provider", "Claim mappings", ("value", "claim", "group", "role"), "^ORDERBYvalue"
+        ),
     ),
     "sys_user": (
-        Part("sys_user_identity", "user", "Identities", ("subject", "issuer"), "^ORDERBYissuer"),
+        PartDefinition("sys_user_identity", "user", "Identities", ("subject", "issuer"), "^ORDERBYissuer"),
         _related(
             "sys_user_delegate", "user", "Delegations", ("delegate", "approval", "starts", "ends"), "^ORDERBYDESCends"
         ),
@@ -156,7 +166,7 @@ class PartTable:
     `opens_rows` is whether a row needs a link of its own, since its first cell leads to another record.
     """
 
-    part: Part
+    part: PartDefinition
     label: str
     heads: Sequence[str]
     rows: Sequence[PartRow]
@@ -165,7 +175,7 @@ class PartTable:
     all_url: str | None
 
 
-def parts_of_table(table: Table) -> tuple[Part, ...]:
+def parts_of_table(table: Table) -> tuple[PartDefinition, ...]:
     """Return the parts of the records of a table."""
     return PARTS.get(table.name) or PARTS.get(table.extends or "", ())
 
@@ -177,7 +187,7 @@ def list_part_tables(table: Table, sys_id: str, caller: Caller) -> list[PartTabl
     return [each for each in tables if each.rows or each.new_url]
 
 
-def _part_table(part: Part, sys_id: str, caller: Caller) -> PartTable:
+def _part_table(part: PartDefinition, sys_id: str, caller: Caller) -> PartTable:
     table = get_table(part.table)
     query = query_of(part.field, sys_id) + part.order.replace("{}", sys_id)
     records, has_more = _read(part, query, caller)
@@ -201,14 +211,14 @@ def _part_table(part: Part, sys_id: str, caller: Caller) -> PartTable:
     )
 
 
-def _new_url(part: Part, sys_id: str, caller: Caller) -> str | None:
+def _new_url(part: PartDefinition, sys_id: str, caller: Caller) -> str | None:
     if not get_table(part.table).access.admits("create", caller.permissions):
         return None
     values: dict[str, Any] = {part.field: sys_id}
     return url_for("record_pages.new_view", table_name=part.table, **values)
 
 
-def _below(part: Part, sys_ids: Sequence[str], caller: Caller) -> Mapping[str, list[tuple[str, str | None]]]:
+def _below(part: PartDefinition, sys_ids: Sequence[str], caller: Caller) -> Mapping[str, list[tuple[str, str | None]]]:
     """Return the names and pages of the parts below parts, by the sys_id of the latter."""
     if part.below is None or not sys_ids:
         return {}
@@ -222,7 +232,7 @@ def _below(part: Part, sys_ids: Sequence[str], caller: Caller) -> Mapping[str, l
     return found
 
 
-def _read(part: Part, query: str, caller: Caller, *more: str) -> tuple[list[WireRecord], bool]:
+def _read(part: PartDefinition, query: str, caller: Caller, *more: str) -> tuple[list[WireRecord], bool]:
     fields = ("sys_id", *part.columns, *more)
     shape = Shape("", DisplayValue.ALL, exclude_reference_link=True, fields=fields)
     parsed = parse_encoded_query(query)

@@ -12,10 +12,10 @@ from changegate.services.tables.reading.records import count_records
 from changegate.services.tables.registry import NOBODY, TABLES, Table, lineage_of
 from changegate.services.tables.visibility import may_read
 
-MOST_COUNTED = 1000
+MOST_REFERRING = 1000
 
 
-class RelatedList(NamedTuple):
+class ReferringList(NamedTuple):
     """A list that is not empty: the heading of its table, the label of the reference, its length, and its path."""
 
     plural: str
@@ -24,7 +24,7 @@ class RelatedList(NamedTuple):
     url: str
 
 
-def list_related(table: Table, sys_id: str, caller: Caller) -> list[RelatedList]:
+def list_related(table: Table, sys_id: str, caller: Caller) -> list[ReferringList]:
     """Return the lists of records that refer to a record, of tables that the caller may read, without its parts."""
     names = {each.name for each in lineage_of(table)}
     on_page = {(part.table, part.field) for part in parts_of_table(table) if not part.is_related}
@@ -37,10 +37,10 @@ def list_related(table: Table, sys_id: str, caller: Caller) -> list[RelatedList]
                 continue
             query = query_of(name, sys_id)
             total = (other.name, name) not in on_page and count_records(
-                other, caller, parse_encoded_query(query), MOST_COUNTED
+                other, caller, parse_encoded_query(query), MOST_REFERRING
             )
             if total:
-                shown = f"{total:,}+" if total == MOST_COUNTED else f"{total:,}"
+                shown = f"{total:,}+" if total == MOST_REFERRING else f"{total:,}"
                 url = list_url(other.name, sysparm_query=query)
-                found.append(RelatedList(plural_of(other), other.entries[name].label, shown, url))
+                found.append(ReferringList(plural_of(other), other.entries[name].label, shown, url))
     return sorted(found)
