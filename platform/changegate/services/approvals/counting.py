@@ -182,7 +182,7 @@ def facts_of(change: Row, edited: Collection[str] = (), *, counts: bool = True) 
     current = Round(change)
     if depends and change["state"] in STAGES - current.stages.keys():
         approval = NOT_REQUESTED
-    elif depends and (any(find_uncovered(current)) or any(find_uncovered(current, frozenset(edited)))):
+    elif depends and (any(find_uncovered(current)) or (edited and any(find_uncovered(current, frozenset(edited))))):
         approval = REQUESTED
     if not counts:
         return {"approval": approval}

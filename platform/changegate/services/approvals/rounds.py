@@ -17,7 +17,7 @@ from changegate.database.prepared import Prepared, parameter
 from changegate.models import ChgApprovalDecision, SysapprovalApprover
 from changegate.models.base import new_ordered_sys_id, utc_now
 from changegate.services.access.caller import SYSTEM_CALLER, Caller
-from changegate.services.approvals.content import Content, read_content
+from changegate.services.approvals.content import Content, find_content, read_content
 from changegate.services.approvals.four_eyes import Initiators, editors_of, initiators_of, users_behind
 from changegate.services.approvals.rollup import APPROVED, REJECTED, REQUESTED, Quorum
 from changegate.services.history.actors import actor_of
@@ -114,7 +114,8 @@ class Round:
         self.stages: dict[int, Stage] = {}
         # The governed fields that users have edited since the first request, by user.
         self.edits: dict[str, list[str]] = {}
-        self._contents: dict[frozenset[str], Content] = {}
+        self._content: dict[str, Any] = {}
+        self._covered: dict[str | None, Content | None] = {}
         for row in _OF_ROUND.all({"change": change["sys_id"]}):
             decision = dict(zip(_DECISIONS.c.keys(), row, strict=True))
             parsed = {name: orjson.loads(decision[name] or "{}") for name in ("facts", "explanation")}
@@ -145,9 +146,16 @@ class Round:
     def content(self, fields: Iterable[str]) -> Content:
         """Return the present values of governed fields."""
         names = frozenset(fields)
-        if names not in self._contents:
-            self._contents[names] = read_content(self.change, names)
-        return self._contents[names]
+        if missing := names - self._content.keys():
+            self._content |= read_content(self.change, missing)
+        return {name: self._content[name] for name in names}
+
+    def covered_by(self, row: Row) -> Content | None:
+        """Return the content that an approval covers, or None if none is stored."""
+        digest = row["content_hash"]
+        if digest not in self._covered:
+            self._covered[digest] = find_content(digest)
+        return self._covered[digest]
 
     def begin_next(self) -> None:
         """Begin another round; the approvals of this one stay."""

@@ -7,7 +7,6 @@ from changegate.services.approvals.content import (
     RECALCULATED,
     changed_fields,
     describe_differences,
-    find_content,
     store_content,
 )
 from changegate.services.approvals.eligibility import covered_fields
@@ -57,7 +56,7 @@ def why_void(current: Round, row: Row, edited: frozenset[str] | None = None) -> 
 
 def why_uncovered(current: Round, row: Row, edited: frozenset[str] | None = None) -> str | None:
     """Return how the content of the change differs from what an answer covers, or None."""
-    approved = find_content(row["content_hash"])
+    approved = current.covered_by(row)
     if approved is None:
         return None
     present = current.content(approved)
@@ -72,7 +71,7 @@ def _refresh(current: Round, row: Values) -> bool:
 
     The new version of the row refuses answers to the old content.
     """
-    covered = find_content(row["content_hash"])
+    covered = current.covered_by(row)
     digest = row["content_hash"] if covered is None else store_content(current.content(covered))
     if digest == row["content_hash"]:
         return False
