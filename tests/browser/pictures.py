@@ -10,21 +10,21 @@ from typing import Literal
 
 from playwright.sync_api import Browser, ViewportSize, sync_playwright
 
-from changegate import create_app
-from changegate.cli.prepare import prepare_instance
-from changegate.extensions import db
-from changegate.seed.demo import seed_demo
+from changegate.cli.demo_instance import FOLDER, LOGIN_FILE
 from tests.browser.conftest import CHROMIUM, OPTIONS, sign_in
 from tests.conftest import ADMIN_PASSWORD
 from tests.guards.source_tree import ROOT
 from tests.support.live_desk import CHANGES, administer
-from tests.support.servers import Running, running_changegate
+from tests.support.servers import Running, environment_of, free_port, running_demo
 
 IMAGES = ROOT / "docs" / "images"
 MOST_BYTES = 150_000
 WIDTH, HEIGHT = 1280, 720
 PHONE = 390
 TOM = "tom.okafor"
+# The port of the demo identity provider that the documentation names.
+IDP_PORT = 8081
+KEYS = f"http://127.0.0.1:{IDP_PORT}/.well-known/jwks.json"
 HIDE_FOCUS = "document.activeElement?.blur()"
 FIELDS = {
     "short_description": "Replace the core switch in room 2",
@@ -46,7 +46,10 @@ STEPS = (
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A page as a user sees it; `<change>` in its path is a change that waits for an approval, planned for `<day>`."""
+    """A page as a user sees it; `<change>` in its path is a change that waits for an approval, planned for `<day>`.
+
+    `opens` is the element to unfold, and `pastes` what is pasted into the quick setup.
+    """
 
     name: str
     path: str
@@ -55,16 +58,18 @@ class Picture:
     height: int = HEIGHT
     theme: Literal["light", "dark"] = "light"
     opens: str = ""
+    pastes: str = ""
 
 
 PICTURES = (
     Picture("console-changes", "/change-requests?sysparm_query=active=true", height=600),
     Picture("console-change", "/change-requests/<change>?tab=activity", user=TOM, height=840),
-    Picture("console-approval", "/my-approvals", opens="tr:last-child details"),
+    Picture("console-approval", "/my-approvals", opens="main tbody details", height=760),
     Picture("console-form", "/change-requests/<change>/edit", user=TOM),
     Picture("console-calendar", "/calendar?day=<day>"),
-    Picture("console-dashboard", "/dashboard", theme="dark"),
+    Picture("console-dashboard", "/dashboard", theme="dark", height=940),
     Picture("console-phone", "/change-requests/<change>", width=PHONE),
+    Picture("quick-setup", "/inbound-integrations/new/jwt-bearer", user="admin", width=800, height=1250, pastes=KEYS),
 )
 
 
@@ -83,14 +88,12 @@ def main() -> None:
 
 @contextmanager
 def _serving_demo(folder: Path) -> Iterator[Running]:
-    app = create_app(instance_path=folder, overrides={"admin_password": ADMIN_PASSWORD})
-    prepare_instance(app)
-    with app.app_context():
-        seed_demo(admin_password=ADMIN_PASSWORD)
-        db.session.commit()
-        db.engine.dispose()
-    with running_changegate(folder) as desk:
-        yield desk
+    instance, port = folder / FOLDER, free_port()
+    instance.mkdir()
+    (instance / LOGIN_FILE).write_text(ADMIN_PASSWORD)
+    environment = environment_of(folder)
+    with running_demo("--port", str(port), "--idp-port", str(IDP_PORT), environment=environment) as demo:
+        yield Running(f"http://127.0.0.1:{port}", demo.process, instance, environment)
 
 
 def _add_change(desk: Running, start: datetime) -> str:
@@ -111,9 +114,13 @@ def _take(browser: Browser, desk: Running, picture: Picture, places: Mapping[str
         for name, value in places.items():
             path = path.replace(name, value)
         page.goto(path)
+        if picture.pastes:
+            page.get_by_label("Paste a JWKS URL").fill(picture.pastes)
+            page.get_by_role("button", name="Continue").click()
+            page.get_by_role("heading", name="Recognized").wait_for()
         page.evaluate(HIDE_FOCUS)
         if picture.opens:
-            page.locator(picture.opens).evaluate("each => { each.open = true; }")
+            page.locator(picture.opens).first.evaluate("each => { each.open = true; }")
         return page.screenshot()
 
 
