@@ -97,6 +97,10 @@ def analyze(names: Iterable[str]) -> None:
         at_work.execute(text("PRAGMA analysis_limit = 1000"))
     for name in names:
         at_work.execute(text(f"ANALYZE {name}").execution_options(locks_rows=True))
+    if not is_postgres(at_work):
+        # As if the schema had changed: otherwise, open connections would never read the new statistics.
+        version = at_work.execute(text("PRAGMA schema_version")).scalar_one()
+        at_work.execute(text(f"PRAGMA schema_version = {version + 1}"))
 
 
 class Upsert:

@@ -4,7 +4,8 @@ from flask import Flask
 from sqlalchemy import text
 
 from changegate.database import commit, connection
-from changegate.extensions import now
+from changegate.database.dialects import analyze
+from changegate.extensions import db, now
 from changegate.services.tables.upkeep import index_texts, renew_statistics
 from tests.support.postgres import either_app, prepared_postgres
 
@@ -21,6 +22,24 @@ def test_the_statistics_of_served_tables_are_renewed(either_app: Flask) -> None:
         commit()
         counted = connection().execute(text(ANALYZED[connection().dialect.name])).scalar_one()
         assert counted > 0
+
+
+def test_open_connections_of_sqlite_use_new_statistics(app: Flask) -> None:
+    """Without statistics, SQLite takes the index that was made last, which finds half of the rows."""
+    # The driver keeps statements, and EXPLAIN does not notice a new schema.
+    before, after = (text(f"EXPLAIN QUERY PLAN SELECT * FROM sample WHERE a = 1 AND b = {b}") for b in (0, 1))
+    with app.app_context(), db.engine.connect() as beside:
+        for statement in ("TABLE sample (a, b)", "INDEX sample_a ON sample (a)", "INDEX sample_b ON sample (b)"):
+            connection().execute(text(f"CREATE {statement}"))
+        # The first time, the table of the statistics is made, which all connections notice.
+        analyze(["sample"])
+        connection().execute(text("INSERT INTO sample VALUES (:a, :b)"), [{"a": n, "b": n % 2} for n in range(1000)])
+        commit()
+        assert "sample_b" in beside.execute(before).one().detail
+        analyze(["sample"])
+        commit()
+        beside.execute(text("SELECT count(*) FROM sample"))
+        assert "sample_a" in beside.execute(after).one().detail
 
 
 def test_nothing_is_left_to_index_after_a_batch_that_was_not_full(either_app: Flask) -> None:
