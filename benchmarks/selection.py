@@ -16,8 +16,9 @@ LIVES = ("lives",)
 PLANNING = ("planning",)
 PAGES = ("pages",)
 DESK = ("desk",)
+SIZES = ("sizes",)
 OF_A_MILLION = tuple(f"{name}{MILLION}" for name in ("e", "f", "h", "i"))
-NAMES = (*FLOORS, *PEERS, *EXCHANGES, *TRUST, *TABLES, *SCOPES, *LIVES, *PLANNING, *PAGES, *DESK, *OF_A_MILLION)
+NAMES = (*FLOORS, *PEERS, *EXCHANGES, *TRUST, *TABLES, *SCOPES, *LIVES, *PLANNING, *PAGES, *DESK, *SIZES, *OF_A_MILLION)
 # What a word stands for that is no letter.
 GROUPS = {"floors": FLOORS, "trust": TRUST, "scopes": SCOPES}
 

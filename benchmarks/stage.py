@@ -20,8 +20,9 @@ from benchmarks.planning import Planning
 from benchmarks.provider import Provider, serving_keys
 from benchmarks.ratios import MILLION
 from benchmarks.scopes import ScopeDesk
-from benchmarks.selection import DESK, LIVES, OF_A_MILLION, PAGES, PEERS, PLANNING, SCOPES, TRUST, Selection
+from benchmarks.selection import DESK, LIVES, OF_A_MILLION, PAGES, PEERS, PLANNING, SCOPES, SIZES, TRUST, Selection
 from benchmarks.signing import Signer
+from benchmarks.sizes import Sizes
 from benchmarks.trust import TrustDesk
 
 FLOOR_CHANGES = 1000
@@ -55,11 +56,12 @@ class Stage:
     planning: Planning | None = None
     conflicts: Conflicts | None = None
     pages: Pages | None = None
+    sizes: Sizes | None = None
     living: Sequence[LivingDesk] = ()
 
     def bounds(self) -> Sequence[Bound]:
         """Return what was seen beside the speed, once the cases have run."""
-        parts = (self.trust, self.lives, self.planning, self.conflicts, self.pages, *self.living)
+        parts = (self.trust, self.lives, self.planning, self.conflicts, self.pages, self.sizes, *self.living)
         return [bound for part in parts if part for bound in part.bounds()]
 
 
@@ -97,8 +99,9 @@ class StageSetting:
         planning = Planning(first) if is_planned else None
         conflicts = Conflicts(first, sites[0].database_url) if is_planned else None
         pages = Pages(first) if wanted.wants(*PAGES) else None
+        bytes_of = Sizes(first, sites[0].database_url, self.signer) if wanted.wants(*SIZES) else None
         living = [self._live(size, provider) for size in sizes] if wanted.wants(*DESK) else []
-        return Stage(self.databases.name, kept, first, trust, lives, planning, conflicts, pages, living)
+        return Stage(self.databases.name, kept, first, trust, lives, planning, conflicts, pages, bytes_of, living)
 
     def _prepare(self, size: int, provider: Provider) -> Site:
         folder = self.folder / f"desk-{size}"

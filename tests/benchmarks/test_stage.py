@@ -20,6 +20,7 @@ from benchmarks.product import CHANGE_PATH, TOKEN_PATH, change_body, list_path
 from benchmarks.rotation import ASSERTIONS_OF_A_KEY
 from benchmarks.scopes import OWN_CHANGES
 from benchmarks.selection import DESK, EXCHANGES, LIVES, NAMES, OF_A_MILLION, PAGES, PEERS, PLANNING, TRUST
+from benchmarks.selection import SIZES as BYTES
 from benchmarks.stage import Stage, StageSetting
 from benchmarks.trust import COOLDOWN_SECONDS
 
@@ -29,7 +30,7 @@ from tests.support.servers import free_port
 # The second size, which takes as long to set up as the first, is the same on both.
 SIZES = {"SQLite": (1000, 1500), "PostgreSQL": (1000,)}
 # The peer keeps its rows in SQLite alone, and the others are no single requests.
-NO_REQUESTS = {*LIVES, *PLANNING, *PAGES, *DESK}
+NO_REQUESTS = {*LIVES, *PLANNING, *PAGES, *DESK, *BYTES}
 ABSENT = {"SQLite": NO_REQUESTS, "PostgreSQL": {*NO_REQUESTS, *PEERS, *OF_A_MILLION}}
 ONCE = {*PEERS, *EXCHANGES, *TRUST}
 
@@ -129,6 +130,14 @@ def test_whole_lives_are_measured_step_by_step(stage: Stage) -> None:
         "nextstates / GET one",
         "blockers / GET one",
     }
+
+
+def test_exchanges_and_changes_take_bytes(stage: Stage) -> None:
+    assert stage.sizes
+    measured = {bound.name: bound.measured for bound in stage.sizes.bounds(100)}
+    assert measured.keys() == {"bytes of an exchange", "bytes of a change"}
+    # Pages are added whole, and PostgreSQL may add many of them at once.
+    assert all(100 < size < 20_000 for size in measured.values())
 
 
 def test_planning_is_measured_with_freezes_and_policies_and_leaves_none_in_force(stage: Stage) -> None:

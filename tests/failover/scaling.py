@@ -56,10 +56,17 @@ def held_to_share(pids: Sequence[int]) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Rate:
-    """What nodes have answered in a round: answers a second, and for each second of their processor time."""
+    """What nodes have answered in a round: answers a second, and for each second of their processor time.
+
+    `used` is the part of their share that they have used: less on a busy machine, or if they wait for each other.
+    """
 
     by_time: float
     by_work: float
+    used: float
+
+    def __str__(self) -> str:
+        return f"{self.by_time:.0f} answers/s with {self.used:.0%} of the share"
 
 
 def measure(nodes: Sequence[Running], desk: LiveDesk) -> Rate:
@@ -71,7 +78,7 @@ def measure(nodes: Sequence[Running], desk: LiveDesk) -> Rate:
         counts = pool.map(lambda url: _call(url, desk, began + ROUND_SECONDS), callers)
         answers, elapsed = sum(counts), time.monotonic() - began
         work = sum(map(work_of, pids)) - before
-    return Rate(answers / elapsed, answers / work)
+    return Rate(answers / elapsed, answers / work, work / (elapsed * SHARE * len(nodes)))
 
 
 def _call(url: str, desk: LiveDesk, until: float) -> int:
@@ -94,9 +101,9 @@ def _call(url: str, desk: LiveDesk, until: float) -> int:
 
 
 def compare(nodes: Sequence[Running], desk: LiveDesk) -> tuple[float, float, list[str]]:
-    """Return the medians of how much more two nodes carry: measured, and for the same processor time of each node."""
+    """Return the medians of how much more two nodes carry: for the same processor time of each node, and measured."""
     rounds = [(measure(nodes[:1], desk), measure(nodes, desk)) for _ in range(ROUNDS)]
-    lines = [f"one node {one.by_time:.0f} answers/s, two {two.by_time:.0f}" for one, two in rounds]
+    lines = [f"one node {one}, two nodes {two}" for one, two in rounds]
     measured = statistics.median(two.by_time / one.by_time for one, two in rounds)
     by_work = statistics.median(2 * two.by_work / one.by_work for one, two in rounds)
-    return measured, by_work, lines
+    return by_work, measured, lines

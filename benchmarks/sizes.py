@@ -1,0 +1,64 @@
+"""How many bytes of the database an exchange and a change take, with their indexes."""
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from urllib.parse import urlsplit
+
+from sqlalchemy import create_engine, text
+
+from benchmarks.bounds import Bound
+from benchmarks.cases import JSON, Desk
+from benchmarks.errors import BenchFailed
+from benchmarks.exchanges import FORM
+from benchmarks.product import CHANGE_PATH, TOKEN_PATH, bearer, change_body
+from benchmarks.signing import Signer
+
+# Enough that the pages a database adds ahead do not matter.
+COUNT = 4000
+USED_BYTES = {
+    "sqlite": "SELECT (page_count - freelist_count) * page_size"
+    " FROM pragma_page_count, pragma_freelist_count, pragma_page_size",
+    "postgresql": "SELECT pg_database_size(current_database())",
+}
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """A desk that has rows already, so that new ones fall into pages as in a desk that is used."""
+
+    desk: Desk
+    database_url: str
+    signer: Signer
+
+    def bounds(self, count: int = COUNT) -> Sequence[Bound]:
+        """Exchange and create so many times, and return by how much the database grew for each."""
+        forms = [self.desk.instance.token_form(self.signer.sign("RS256")) for _ in range(count)]
+        bodies = [change_body(number) for number in range(count)]
+        headers = dict((bearer(self.desk.token), *JSON))
+        return [
+            self._grown("bytes of an exchange", lambda: self._send(TOKEN_PATH, forms, dict([FORM])), count),
+            self._grown("bytes of a change", lambda: self._send(CHANGE_PATH, bodies, headers), count),
+        ]
+
+    def _grown(self, name: str, send: Callable[[], None], count: int) -> Bound:
+        before = self._used()
+        send()
+        return Bound(name, (self._used() - before) / count)
+
+    def _used(self) -> float:
+        engine = create_engine(self.database_url)
+        with engine.connect() as connection:
+            used = float(connection.execute(text(USED_BYTES[engine.dialect.name])).scalar_one())
+        engine.dispose()
+        return used
+
+    def _send(self, path: str, bodies: Sequence[str], headers: dict[str, str]) -> None:
+        with closing(HTTPConnection(urlsplit(self.desk.server.base_url).netloc)) as connection:
+            for body in bodies:
+                connection.request("POST", path, body, headers)
+                answer = connection.getresponse()
+                said = answer.read()
+                if answer.status not in {200, 201}:
+                    raise BenchFailed(f"POST {path} answered {answer.status}: {said[:300]!r}")
