@@ -1,5 +1,7 @@
 """The pages for people in a real browser: a change's life by two of them."""
 
+from itertools import pairwise
+
 from playwright.sync_api import Browser, expect
 
 from tests.browser.conftest import signed_in
@@ -75,6 +77,17 @@ def test_a_bulk_change_offers_choices_and_suggests_records(browser: Browser, des
         page.get_by_label(f"Select {number}").check()
         page.get_by_role("button", name="Update the selected records").click()
         expect(page.get_by_text("1 of 1 updated")).to_be_visible()
+
+
+def test_the_columns_to_choose_do_not_overlap(browser: Browser, desk: Running) -> None:
+    tom, _, _ = add_colleagues(desk)
+    with signed_in(browser, desk, tom.user_name, tom.password) as page:
+        page.goto("/change-requests")
+        page.locator("summary", has_text="Columns").click()
+        boxes = [each.bounding_box() for each in page.locator(".column-form label").all()]
+        tops = [(box["y"], box["height"]) for box in boxes if box]
+        assert len(tops) > 30
+        assert all(top + height <= next_top for (top, height), (next_top, _) in pairwise(tops))
 
 
 def test_two_people_at_one_change_overwrite_nothing(browser: Browser, desk: Running) -> None:
