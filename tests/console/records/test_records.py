@@ -166,6 +166,14 @@ def test_suggestions_are_records_that_the_user_may_see(admin: Visitor, sign_in: 
     assert sign_in("rita").open("/records/sys_auth_scope/suggestions?q=a").status_code in {400, 403}
 
 
+def test_names_that_begin_with_the_text_are_suggested_first(admin: Visitor, app: Flask) -> None:
+    for user_name, name in (("bot", "Release Automation"), ("x", "Zoe Tomlin"), ("tom", "Tom Okafor")):
+        make(app, "sys_user", user_name=user_name, name=name)
+    found = admin.open("/records/sys_user/suggestions?q=tom").json
+    assert found is not None
+    assert [each["value"] for each in found["suggestions"]] == ["tom", "x", "bot"]
+
+
 def test_a_long_text_has_suggestions_and_keeps_what_was_typed(admin: Visitor, app: Flask) -> None:
     make(app, "sys_user", user_name="ada", name="Ada Lovelace")
     words = " ".join(f"word{number}" for number in range(5000))

@@ -73,7 +73,10 @@ def name_references(form: RecordForm, caller: Caller) -> None:
 
 
 def find_candidates(table: Table, caller: Caller, text: str) -> list[WireRecord]:
-    """Return the active records whose names contain a text, or otherwise one of its first words."""
+    """Return the active records whose names contain a text, or otherwise one of its first words.
+
+    Names of which a word begins with the text come first: for "Tom", Tom Okafor before Release Automation.
+    """
     name = text[:_LONGEST_NAME]
     searches = (name, *name.split()[:MOST_WORDS])
     return next((found for words in searches if (found := _containing(table, caller, words))), [])
@@ -81,9 +84,18 @@ def find_candidates(table: Table, caller: Caller, text: str) -> list[WireRecord]
 
 def _containing(table: Table, caller: Caller, text: str) -> list[WireRecord]:
     names = [name for name in (table.display_field, table.login_field) if name]
-    chain = tuple(Condition(name, "LIKE", text) for name in names)
+    containing = _matching(table, caller, names, [Condition(name, "LIKE", text) for name in names])
+    if not containing:
+        return []
+    at_start = [Condition(name, "STARTSWITH", text) for name in names]
+    first = _matching(table, caller, names, [*at_start, Condition(table.display_field, "LIKE", f" {text}")])
+    listed = {each["sys_id"] for each in first}
+    return [*first, *(each for each in containing if each["sys_id"] not in listed)][:MOST_CHOICES]
+
+
+def _matching(table: Table, caller: Caller, names: Sequence[str], chain: Sequence[Condition]) -> list[WireRecord]:
     active = ((Condition("active", "=", "true"),),) if "active" in table.columns else ()
-    query = EncodedQuery(((chain, *active),), (Order(table.display_field),))
+    query = EncodedQuery(((tuple(chain), *active),), (Order(table.display_field),))
     fields = ("sys_id", *names, *(name for name in DISTINGUISHING if name in table.columns))
     shape = Shape("", DisplayValue.DISPLAY, exclude_reference_link=True, fields=fields)
     return list(read_page(table, caller, query, shape, limit=MOST_CHOICES, offset=0).records)
