@@ -91,7 +91,7 @@ def _of_http(error: HTTPException) -> ChangegateError:
         return refusal(status, "Requested URI does not represent any resource", sent.path)
     if isinstance(error, MethodNotAllowed):
         allowed = ", ".join(sorted(error.valid_methods or ()))
-        return refusal(405, "Method not supported", f"{sent.method} is not among {allowed}")
+        return refusal(405, "Method not supported", f"Send one of {allowed} instead of {sent.method}.")
     if isinstance(error, RequestEntityTooLarge):
         return too_large(sent.content_length, sent.max_content_length or 0)
     return refusal(error.code or 500, error.name, error.description)

@@ -51,6 +51,11 @@ def format_moment(moment: datetime | str, *, seconds: bool = False) -> str:
     return at.strftime(f"{day} {second if seconds else minute}")
 
 
+def format_time(moment: datetime) -> str:
+    """Return the time of day in the format of the user, for the end of a span on the day of its start."""
+    return local(moment).strftime(DATE_FORMATS[_date_format()][1])
+
+
 def _date_format() -> str:
     """Return the preference of the signed-in user, read once for each request."""
     if "date_format" not in g:

@@ -1,6 +1,7 @@
 """What the Table API refuses, always in its own envelope: docs/reference/table-api.md#errors."""
 
 import gzip
+import re
 from urllib.parse import quote
 
 import pytest
@@ -111,6 +112,7 @@ def test_answers_405_with_the_allowed_methods(api: TableApi, method: str, path: 
     response = api.client.open(path, method=method, json={}, headers=api.headers)
     assert response.status_code == 405
     assert error_of(response)[0] == "Method not supported"
+    assert re.fullmatch(r"Send one of [A-Z, ]+ instead of [A-Z]+\.", error_of(response)[1])
     assert "GET" in response.headers["Allow"]
 
 

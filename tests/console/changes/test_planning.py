@@ -124,6 +124,38 @@ def test_what_cannot_be_checked_is_shown_at_its_field(desk: Desk, fields: dict[s
     assert error in check(desk.tom, NEW, **fields)
 
 
+def test_a_refused_check_shows_its_errors_beside_its_button(desk: Desk, day: datetime) -> None:
+    text = check(desk.tom, NEW, **planned(at(day, 1), at(day, 2), cmdb_ci="No such item"))
+    assert text.count('id="error-summary"') == 1
+    plan = text.index('id="plan"')
+    assert plan < text.index("Not checked. Correct 1 field:") < text.index("Planning", plan)
+    assert "Not saved" not in text
+
+
+def test_a_form_saves_no_end_before_its_start(desk: Desk, day: datetime) -> None:
+    refused = desk.tom.send(desk.tom.open(NEW), "record", planned(at(day, 3), at(day, 1)))
+    assert (refused.status_code, "Enter a planned start, and a planned end after it." in refused.text) == (400, True)
+    assert "CHG0030002" not in desk.tom.open("/change-requests").text
+    edit = f"{desk.url}/edit"
+    assert desk.tom.send(desk.tom.open(edit), "record", planned(at(day, 3), at(day, 3))).status_code == 400
+    assert desk.tom.send(desk.tom.open(edit), "record", planned(at(day, 3), at(day, 4))).status_code == 302
+
+
+def test_a_reversed_window_from_the_api_blocks_no_other_edit(
+    desk: Desk, make_change: MakeChange, day: datetime
+) -> None:
+    sys_id = make_change(short_description="Patch", start_date=at(day, 3), end_date=at(day, 1))
+    edit = desk.tom.open(f"/change-requests/{sys_id}/edit")
+    assert "Not checked. Correct 1 field:" in edit.text
+    assert desk.tom.send(edit, "record", {"short_description": "Patch again"}).status_code == 302
+
+
+def test_times_within_a_day_name_it_once(desk: Desk, taken: str, day: datetime) -> None:
+    text = check(desk.tom, NEW, **planned(at(day, 9), at(day, 37), cmdb_ci=taken))
+    assert f"{day:%a %Y-%m-%d} 08:00 to 10:00<" in text
+    assert f"{day:%a %Y-%m-%d} 12:00 to {day + timedelta(days=1):%Y-%m-%d} 13:00<" in text
+
+
 def test_readers_cannot_check_a_time(desk: Desk, sign_in: SignIn) -> None:
     rita = sign_in("rita", "sn_change_read")
     token = re.findall(r'name="csrf_token" value="([^"]+)"', rita.open("/").text)[0]

@@ -218,6 +218,11 @@ def test_what_is_listed_for_its_time_begins_with_the_latest(admin: Visitor, tabl
     assert f"sysparm_query=ORDERBYDESC{field}&" in text
 
 
+def test_an_empty_list_keeps_the_capitals_of_its_name(admin: Visitor) -> None:
+    assert "No CI relationships" in admin.open("/records/cmdb_rel_ci").text
+    assert "No blackout schedules" in admin.open("/records/cmn_schedule_blackout").text
+
+
 def test_the_chosen_columns_stay(admin: Visitor, make_change: MakeChange) -> None:
     make_change(short_description="x", category="Network")
     form = "/records/change_request/columns"

@@ -5,7 +5,16 @@ from collections.abc import Mapping, Sequence
 from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from changegate.console.changes.planning import END, SLOT, START, PlanCheck, check_plan, keep_duration, take_slot
+from changegate.console.changes.planning import (
+    END,
+    SLOT,
+    START,
+    PlanCheck,
+    check_order,
+    check_plan,
+    keep_duration,
+    take_slot,
+)
 from changegate.console.changes.reading import explain_missing, read_change, stored_values
 from changegate.console.changes.sections import NOT_COPIED, fold, sections_of_form
 from changegate.console.guards import caller, require_login
@@ -61,7 +70,10 @@ def create_view() -> ResponseReturnValue:
     require_operation(table, caller().permissions, "create")
     sections = sections_of_form(table, caller(), is_new=True)
     form = form_as_sent(_inputs(sections), current_request().form)
-    record = attempt(lambda: create_record(table, caller(), changed_texts(form, {}), input_display_value=True))
+    texts = changed_texts(form, {})
+    if not check_order(form, texts):
+        return _form_page(form, sections), 400
+    record = attempt(lambda: create_record(table, caller(), texts, input_display_value=True))
     if isinstance(record, ChangegateError):
         take_refusal(form, record, table, caller(), {})
         return _form_page(form, sections), record.status
@@ -83,7 +95,7 @@ def plan_new_view() -> str:
     require_operation(changes_table(), caller().permissions, "create")
     sections = sections_of_form(changes_table(), caller(), is_new=True)
     form = _planned_form(sections)
-    return _form_page(form, sections, plan=check_plan(changes_table(), caller(), form, {}, {}))
+    return _form_page(form, sections, plan=check_plan(changes_table(), caller(), form, {}, {}), is_check=True)
 
 
 @bp.get("/<sys_id>/edit")
@@ -95,16 +107,18 @@ def edit_view(sys_id: str) -> str:
     form = form_of_record(_inputs(sections), record)
     is_planned = form.values.get(START) and form.values.get(END)
     plan = check_plan(changes_table(), caller(), form, stored_values(sys_id), form.values) if is_planned else None
-    return _form_page(form, sections, record=record, version=version, plan=plan)
+    return _form_page(form, sections, record=record, version=version, plan=plan, is_check=True)
 
 
 @bp.post("/<sys_id>/edit")
 def update_view(sys_id: str) -> ResponseReturnValue:
     """Save the changed fields; a change that another user has changed meanwhile is shown with the differences."""
-    record, _ = read_change(sys_id)
+    record, version = read_change(sys_id)
     sections = sections_of_form(changes_table(), caller(), is_new=False)
     form = form_as_sent(_inputs(sections), current_request().form)
     changes = changed_texts(form, form_of_record(_inputs(sections), record).values)
+    if not check_order(form, changes):
+        return _form_page(form, sections, record=record, version=version), 400
     saved = attempt(
         lambda: update_record(changes_table(), caller(), sys_id, changes, input_display_value=True, condition=was_seen)
     )
@@ -131,7 +145,7 @@ def plan_view(sys_id: str) -> str:
     sections = sections_of_form(changes_table(), caller(), is_new=False)
     form, before = _planned_form(sections), form_of_record(_inputs(sections), record).values
     plan = check_plan(changes_table(), caller(), form, stored_values(sys_id), before)
-    return _form_page(form, sections, record=record, version=version, plan=plan)
+    return _form_page(form, sections, record=record, version=version, plan=plan, is_check=True)
 
 
 def _inputs(sections: Mapping[str, Sequence[FormField]]) -> list[FormField]:
@@ -158,6 +172,7 @@ def _form_page(
     version: str = "",
     stale: Sequence[history.FieldDifference] = (),
     is_stale: bool = False,
+    is_check: bool = False,
 ) -> str:
     return render_template(
         "console/changes/form.html",
@@ -169,6 +184,7 @@ def _form_page(
         stale=stale,
         is_stale=is_stale,
         plan=plan,
+        is_check=is_check,
     )
 
 

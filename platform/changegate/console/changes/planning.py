@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from changegate.console.local_times import format_moment, local, parse_local
+from changegate.console.local_times import format_moment, format_time, local, parse_local
 from changegate.console.records.pages import record_url
 from changegate.console.records.record_form import RecordForm, changed_texts
 from changegate.console.records.reference_choices import take_refusal
@@ -76,6 +76,18 @@ def keep_duration(form: RecordForm, sent: Mapping[str, str]) -> None:
             form.values[END] = _text(start + (before[1] - before[0]))
 
 
+def check_order(form: RecordForm, texts: Mapping[str, str]) -> bool:
+    """Return whether the planned end is after the planned start, as far as `texts` change them; an error is put at it.
+
+    A change that already has them in another order, which the APIs accept, can still be edited.
+    """
+    start, end = (parse_local(form.values.get(name, "")) for name in (START, END))
+    is_reversed = bool(start and end and start >= end and {START, END} & texts.keys())
+    if is_reversed:
+        form.errors[END] = [NO_WINDOW]
+    return not is_reversed
+
+
 def check_plan(
     table: Table, caller: Caller, form: RecordForm, stored: Mapping[str, Any], before: Mapping[str, str]
 ) -> PlanCheck | None:
@@ -128,7 +140,8 @@ def _shown(obstacles: Sequence[Obstacle], caller: Caller) -> Iterator[ShownObsta
 
 def _times(interval: Interval) -> str:
     start, end = interval
-    return f"{local(start):%a} {format_moment(start)} to {format_moment(end)}"
+    is_one_day = local(start).date() == local(end).date()
+    return f"{local(start):%a} {format_moment(start)} to {format_time(end) if is_one_day else format_moment(end)}"
 
 
 def _text(at: datetime) -> str:
