@@ -4,49 +4,72 @@ import functools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import Any, ClassVar
 from unittest import mock
 
 from flask import Flask
 from jinja2.bccache import Bucket, BytecodeCache
-from sqlalchemy.engine import Engine
 from sqlalchemy.engine.default import DefaultDialect
-from sqlalchemy.util import LRUCache
-from werkzeug.routing import Rule
+from werkzeug.routing import Map, Rule, RuleFactory
 from werkzeug.security import generate_password_hash
 
+from changegate import factory
+from changegate.database.engine import engine_options
 from changegate.seed import first_start
 from changegate.services.users import accounts
 
-MOST_STATEMENTS = 2_000
+MOST_STATEMENTS = 4_000
 CHEAP_HASH = "scrypt:256:8:1"
 # By this variable coverage.py tells processes that are started to note which of their lines are run.
 NOTES_LINES = "COVERAGE_PROCESS_CONFIG"
 
 
+class _Routes(Map):
+    """The routes of an application; those of applications with the same rules are parsed and arranged once.
+
+    To parse and arrange them is most of what it takes to make an application.
+    """
+
+    known: ClassVar[dict[tuple[Any, ...], Map]] = {}
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.rules: list[Rule] = []
+        self.is_outdated = False
+
+    def add(self, rulefactory: RuleFactory) -> None:
+        self.rules += rulefactory.get_rules(self)
+        self.is_outdated = True
+
+    def update(self) -> None:
+        if self.is_outdated:
+            key = (self.strict_slashes, self.merge_slashes, *map(_key_of, self.rules))
+            if key not in self.known:
+                self.known[key] = self._arranged()
+            vars(self).update(vars(self.known[key]))
+            self.is_outdated = False
+        super().update()
+
+    def _arranged(self) -> Map:
+        options = {name: getattr(self, name) for name in ("strict_slashes", "merge_slashes", "converters")}
+        return Map(map(_unbound, self.rules), **options)
+
+
+def _key_of(rule: Rule) -> tuple[Any, ...]:
+    methods = frozenset(rule.methods or ())
+    return rule.rule, rule.endpoint, methods, repr(rule.defaults), rule.provide_automatic_options  # type: ignore[attr-defined]
+
+
+def _unbound(rule: Rule) -> Rule:
+    copied = rule.empty()
+    copied.provide_automatic_options = rule.provide_automatic_options  # type: ignore[attr-defined]
+    return copied
+
+
 @contextmanager
 def remembered_routes() -> Iterator[None]:
-    """Let Werkzeug parse each rule and write its functions that build URLs once, not for each application.
-
-    All of it follows from the text of the rule, and is most of what it takes to make an application.
-    """
-    compile_rule = Rule.compile
-    known: dict[tuple[Any, ...], Rule] = {}
-
-    @functools.wraps(compile_rule)
-    def remembered(rule: Rule) -> None:
-        key = (rule.rule, rule.merge_slashes, rule.subdomain, rule.host, rule.map.host_matching, repr(rule.defaults))
-        if key not in known:
-            compile_rule(rule)
-            known[key] = rule
-            return
-        same = known[key]
-        rule.arguments = set(same.arguments)
-        rule._parts, rule._trace, rule._converters = same._parts, same._trace, same._converters
-        rule._build = same._build.__func__.__get__(rule)  # type: ignore[attr-defined]
-        rule._build_unknown = same._build_unknown.__func__.__get__(rule)  # type: ignore[attr-defined]
-
-    with mock.patch.object(Rule, "compile", remembered):
+    """Let Werkzeug parse and arrange the same routes once, not for each application."""
+    with mock.patch.object(Flask, "url_map_class", _Routes):
         yield
 
 
@@ -70,6 +93,15 @@ def remembered_templates() -> Iterator[None]:
         yield
 
 
+class _Statements(dict[Any, Any]):
+    """Compiled statements of all applications."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if len(self) >= MOST_STATEMENTS:
+            self.clear()
+        super().__setitem__(key, value)
+
+
 @contextmanager
 def remembered_statements() -> Iterator[None]:
     """Let SQLAlchemy compile each statement once, not for each application, whose engine has a dialect of its own."""
@@ -80,11 +112,10 @@ def remembered_statements() -> Iterator[None]:
     def hash_alike(dialect: DefaultDialect) -> int:
         return hash((type(dialect), dialect.paramstyle))
 
-    known: Any = LRUCache(MOST_STATEMENTS)
-    shared = property(lambda _engine: known, lambda _engine, _cache: None)
+    kept = {"execution_options": {"compiled_cache": _Statements()}}
     with (
         mock.patch.multiple(DefaultDialect, __eq__=is_alike, __hash__=hash_alike),
-        mock.patch.object(Engine, "_compiled_cache", shared, create=True),
+        mock.patch.object(factory, "engine_options", lambda url: engine_options(url) | kept),
     ):
         yield
 
