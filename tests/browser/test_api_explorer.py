@@ -3,12 +3,11 @@
 import json
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Page, expect
 
 from tests.conftest import ADMIN_PASSWORD
 
 CREATE = "#operations-change_request-create_change_request"
-pytestmark = pytest.mark.usefixtures("complaints")
 
 
 @pytest.fixture
@@ -19,42 +18,37 @@ def explorer(admin: Page) -> Page:
     return admin
 
 
-def open_creation(page: Page) -> Locator:
-    page.get_by_role("link", name="change_request", exact=True).click()
-    operation = page.locator(CREATE)
-    operation.locator(".opblock-summary-control").click()
-    return operation
+def test_lists_operations_and_tries_one_out(explorer: Page, complaints: list[str]) -> None:
+    """All that the page does, in one walk: the browser takes seconds to render Swagger UI."""
+    lists_the_operations_of_every_table(explorer)
+    follows_the_theme_of_the_system(explorer)
+    the_filter_finds_a_table(explorer)
+    the_session_of_the_console_opens_no_api(explorer, complaints)
+    an_operation_can_be_tried_out(explorer)
 
 
-def test_lists_the_operations_of_every_table(explorer: Page) -> None:
+def lists_the_operations_of_every_table(explorer: Page) -> None:
     for name in ("change_request", "sys_dictionary", "Attachments", "Batch", "Tokens"):
         expect(explorer.get_by_role("link", name=name, exact=True)).to_be_visible()
     explorer.get_by_role("link", name="sys_audit", exact=True).click()
     expect(explorer.locator("#operations-tag-sys_audit").locator("xpath=..").locator(".opblock")).to_have_count(2)
 
 
-def test_the_filter_finds_a_table(explorer: Page) -> None:
-    explorer.get_by_placeholder("Filter by tag or path").fill("sys_user_role")
+def follows_the_theme_of_the_system(explorer: Page) -> None:
+    for theme, count in (("light", 0), ("dark", 1), ("light", 0)):
+        explorer.emulate_media(color_scheme=theme)
+        expect(explorer.locator("html.dark-mode")).to_have_count(count)
+
+
+def the_filter_finds_a_table(explorer: Page) -> None:
+    explorer.get_by_placeholder("Filter by tag or path").fill("change_request")
     expect(explorer.locator(".opblock-tag")).to_have_count(1)
 
 
-def test_an_operation_can_be_tried_out(explorer: Page) -> None:
-    explorer.get_by_role("button", name="Authorize").click()
-    dialog = explorer.locator(".modal-ux")
-    dialog.get_by_label("Username").fill("admin")
-    dialog.get_by_label("Password").fill(ADMIN_PASSWORD)
-    dialog.get_by_role("button", name="Apply credentials").first.click()
-    dialog.get_by_role("button", name="Close").last.click()
-    operation = open_creation(explorer)
-    operation.get_by_role("textbox").last.fill(json.dumps({"short_description": "Tried out"}))
-    operation.get_by_role("button", name="Execute").click()
-    answer = operation.locator(".live-responses-table")
-    expect(answer.locator(".response-col_status").last).to_contain_text("201")
-    expect(answer).to_contain_text("Tried out")
-
-
-def test_the_session_of_the_console_opens_no_api(explorer: Page, complaints: list[str]) -> None:
-    operation = open_creation(explorer)
+def the_session_of_the_console_opens_no_api(explorer: Page, complaints: list[str]) -> None:
+    explorer.get_by_role("link", name="change_request", exact=True).click()
+    operation = explorer.locator(CREATE)
+    operation.locator(".opblock-summary-control").click()
     # The browser reports the refusal itself, and does not ask for a password.
     with explorer.expect_console_message(lambda message: "401" in message.text):
         operation.get_by_role("button", name="Execute").click()
@@ -63,9 +57,16 @@ def test_the_session_of_the_console_opens_no_api(explorer: Page, complaints: lis
     complaints.clear()
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_follows_the_theme_of_the_system(explorer: Page, theme: str) -> None:
-    explorer.emulate_media(color_scheme="light" if theme == "dark" else "dark")
-    explorer.emulate_media(color_scheme="dark" if theme == "dark" else "light")
-    html = explorer.locator("html.dark-mode")
-    expect(html).to_have_count(1 if theme == "dark" else 0)
+def an_operation_can_be_tried_out(explorer: Page) -> None:
+    explorer.get_by_role("button", name="Authorize").click()
+    dialog = explorer.locator(".modal-ux")
+    dialog.get_by_label("Username").fill("admin")
+    dialog.get_by_label("Password").fill(ADMIN_PASSWORD)
+    dialog.get_by_role("button", name="Apply credentials").first.click()
+    dialog.get_by_role("button", name="Close").last.click()
+    operation = explorer.locator(CREATE)
+    operation.get_by_role("textbox").last.fill(json.dumps({"short_description": "Tried out"}))
+    operation.get_by_role("button", name="Execute").click()
+    answer = operation.locator(".live-responses-table")
+    expect(answer.locator(".response-col_status").last).to_contain_text("201")
+    expect(answer).to_contain_text("Tried out")
