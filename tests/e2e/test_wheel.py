@@ -3,10 +3,12 @@
 import os
 import subprocess
 import sys
+from importlib.metadata import Distribution, distribution, distributions
 from pathlib import Path
 
 import pytest
 import requests
+from packaging.requirements import Requirement
 
 from tests.guards.source_tree import ROOT
 from tests.support.client_environments import run_installer
@@ -23,8 +25,38 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run_installer(sys.executable, "-m", "venv", "--without-pip", str(environment))
     python = environment / "bin" / "python"
     pip = (sys.executable, "-m", "pip", "--python", str(python))
-    run_installer(*pip, "install", "--quiet", "--no-compile", str(wheel))
+    run_installer(*pip, "install", "--quiet", "--no-compile", "--no-deps", str(wheel))
+    (packages,) = environment.glob("lib/python3*/site-packages")
+    [installed] = distributions(name="changegate", path=[str(packages)])
+    for name in declared_by(installed):
+        link(distribution(name), packages)
     return environment / "bin"
+
+
+def declared_by(installed: Distribution) -> set[str]:
+    """Return the names of all distributions that one needs, by what each declares."""
+    names: set[str] = set()
+    pending = [(installed, "")]
+    seen: set[tuple[str, str]] = set()
+    while pending:
+        needing, extra = pending.pop()
+        for requirement in map(Requirement, needing.requires or ()):
+            if requirement.marker and not requirement.marker.evaluate({"extra": extra}):
+                continue
+            needed = distribution(requirement.name)
+            assert requirement.specifier.contains(needed.version), f"{requirement} is not {needed.version}"
+            names.add(requirement.name)
+            wanted = {(requirement.name, each) for each in ("", *requirement.extras)}
+            pending += [(needed, each) for _, each in wanted - seen]
+            seen |= wanted
+    return names
+
+
+def link(needed: Distribution, packages: Path) -> None:
+    """Let an environment have a distribution as it is installed here: to install it again takes pip far longer."""
+    for name in {file.parts[0] for file in needed.files or ()} - {"..", "__pycache__"}:
+        if not (packages / name).exists():
+            (packages / name).symlink_to(Path(str(needed.locate_file(name))))
 
 
 def outside_the_checkout() -> dict[str, str]:
