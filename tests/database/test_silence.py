@@ -19,8 +19,9 @@ from changegate.database import commit, connection, driver_of, pool, postgres, r
 from changegate.database.postgres import DirectConnection
 from changegate.extensions import db
 from tests.conftest import ADMIN_PASSWORD, basic
-from tests.support.faulty_route import FaultyRoute, faulty_route
+from tests.support.faulty_route import FaultyRoute
 from tests.support.postgres import running_cluster
+from tests.support.servers import wait_until
 from tests.support.table_api import CHANGES
 
 # Far more than any bound here, so that a slow machine fails no test, and far less than the hours of a wait without one.
@@ -33,26 +34,6 @@ def quick_watch(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten what the watch waits for; the probe itself keeps its time."""
     for name in ("WATCH_SECONDS", "PROBE_AFTER", "MOST_SECONDS_FOR_STANDBY"):
         monkeypatch.setattr(silence, name, QUICK)
-
-
-@pytest.fixture
-def route(prepared_postgres: str) -> Iterator[FaultyRoute]:
-    port = make_url(prepared_postgres).port
-    assert port is not None
-    with faulty_route(port) as opened:
-        yield opened
-
-
-@pytest.fixture
-def routed_app(prepared_postgres: str, route: FaultyRoute, tmp_path: Path) -> Iterator[Flask]:
-    """An application that reaches PostgreSQL through the proxy."""
-    url = make_url(prepared_postgres).set(port=route.port).render_as_string(hide_password=False)
-    app = create_app(instance_path=tmp_path / "instance", overrides={"database_url": url})
-    yield app
-    route.reset_all()
-    with app.app_context():
-        db.session.close()
-        db.engine.dispose()
 
 
 def create(app: Flask) -> int:
@@ -75,13 +56,6 @@ def lasts(work: Callable[[], Any]) -> float:
     began = time.monotonic()
     work()
     return time.monotonic() - began
-
-
-def wait_until(is_so: Callable[[], object]) -> None:
-    deadline = time.monotonic() + GENEROUS_SECONDS
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_a_server_that_freezes_costs_each_request_a_503_and_none_later(routed_app: Flask, route: FaultyRoute) -> None:

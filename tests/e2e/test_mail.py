@@ -3,8 +3,6 @@
 import os
 import signal
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,19 +13,10 @@ from changegate.cli.prepare import prepare_instance
 from changegate.extensions import db
 from tests.services.mail.test_outbox import queue, rows
 from tests.support.postgres import prepared_postgres
-from tests.support.servers import environment_of, start, stop
+from tests.support.servers import START_SECONDS, environment_of, start, stop, wait_until
 from tests.support.smtp_server import SENDER, mail_server
 
 __all__ = ["prepared_postgres"]
-
-MOST_SECONDS = 120
-
-
-def wait_for(is_reached: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + MOST_SECONDS
-    while not is_reached():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def states(app: Flask) -> list[str]:
@@ -43,7 +32,7 @@ def test_a_mail_is_not_sent_twice_after_a_worker_was_killed(
 
     def hold(_server: object) -> None:
         got.set()
-        leave.wait(MOST_SECONDS)
+        leave.wait(START_SECONDS)
 
     with mail_server() as server:
         server.before_reply = hold
@@ -58,7 +47,7 @@ def test_a_mail_is_not_sent_twice_after_a_worker_was_killed(
         code = f"{patches}from changegate.cli import main\nmain()"
         killed = start(["worker"], environment_of(instance, **settings), code=code, merges_errors=True)
         try:
-            assert got.wait(MOST_SECONDS)
+            assert got.wait(START_SECONDS)
             assert states(app) == ["sending"]
             os.killpg(killed.pid, signal.SIGKILL)
         finally:
@@ -68,7 +57,7 @@ def test_a_mail_is_not_sent_twice_after_a_worker_was_killed(
         queue(app, subject="Other")
         other = start(["worker"], environment_of(instance, **settings), code=code, merges_errors=True)
         try:
-            wait_for(lambda: states(app) == ["uncertain", "sent"])
+            wait_until(lambda: states(app) == ["uncertain", "sent"])
         finally:
             stop(other)
         assert [mail["Subject"] for mail in server.mails] == ["Hello", "Other"]

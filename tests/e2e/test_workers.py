@@ -2,9 +2,8 @@
 
 import contextlib
 import signal
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,7 @@ from tests.conftest import ADMIN_PASSWORD
 from tests.e2e.job_kinds import KIND
 from tests.support.jobs import stored_jobs
 from tests.support.postgres import either_app, prepared_postgres
-from tests.support.servers import COMMAND, Process, Running, environment_of, running_changegate, start
+from tests.support.servers import COMMAND, Process, Running, environment_of, running_changegate, start, wait_until
 
 __all__ = ["either_app", "prepared_postgres"]
 
@@ -55,13 +54,6 @@ def running_workers(app: Flask, count: int = 1) -> Iterator[Process]:
 def kill(process: Process) -> None:
     process.kill()
     process.communicate()
-
-
-def wait_until(is_so: Callable[[], object]) -> None:
-    deadline = time.monotonic() + MOST_SECONDS
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def put(app: Flask, *names: str, folder: Path | None = None, waits: str = "after") -> None:

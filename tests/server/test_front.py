@@ -24,11 +24,10 @@ from changegate.server.bodies import MOST_DRAINED_BYTES, SHORT_BODY_BYTES
 from changegate.unproxied import current_request
 from tests.support.asgi_client import TIMEOUT_SECONDS, Client, ask, ask_at_once, finish, pieces_of, scope_of
 from tests.support.id_token_desk import ONCE, register_id_token
-from tests.support.postgres import either_app, prepared_postgres
 from tests.support.postponing import CHECKS, Runner, WsgiApp
 from tests.support.token_desk import allowed_loopback, token_desk
 
-__all__ = ["allowed_loopback", "either_app", "prepared_postgres"]
+__all__ = ["allowed_loopback"]
 
 CHANGES = "/api/now/table/change_request"
 JSON = ("Content-Type", "application/json")

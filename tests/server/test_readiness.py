@@ -1,42 +1,16 @@
 """Health and readiness while the database is silent, while all threads are busy, and while the server drains."""
 
 import asyncio
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from flask import Flask
-from sqlalchemy import make_url
 
-from changegate import create_app
 from changegate.database import silence
-from changegate.extensions import db
 from changegate.server import Front, readiness
 from tests.support.asgi_client import Client, ask, ask_at_once, finish, scope_of
-from tests.support.faulty_route import FaultyRoute, faulty_route
-from tests.support.postgres import prepared_postgres
-
-__all__ = ["prepared_postgres"]
+from tests.support.faulty_route import FaultyRoute
 
 CHECK = scope_of("GET", "/readyz")
-
-
-@pytest.fixture
-def route(prepared_postgres: str) -> Iterator[FaultyRoute]:
-    port = make_url(prepared_postgres).port
-    assert port is not None
-    with faulty_route(port) as opened:
-        yield opened
-
-
-@pytest.fixture
-def routed_app(prepared_postgres: str, route: FaultyRoute, tmp_path: Path) -> Iterator[Flask]:
-    url = make_url(prepared_postgres).set(port=route.port).render_as_string(hide_password=False)
-    app = create_app(instance_path=tmp_path / "instance", overrides={"database_url": url})
-    yield app
-    route.reset_all()
-    with app.app_context():
-        db.engine.dispose()
 
 
 def test_readiness_is_refused_while_the_database_is_silent_and_health_is_not(

@@ -6,6 +6,14 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy import make_url
+
+from changegate import create_app
+from changegate.extensions import db
 
 RESET = struct.pack("ii", 1, 0)
 CHUNK = 65536
@@ -109,3 +117,23 @@ def faulty_route(target: int) -> Iterator[FaultyRoute]:
         yield route
     finally:
         route.close()
+
+
+@pytest.fixture
+def route(prepared_postgres: str) -> Iterator[FaultyRoute]:
+    port = make_url(prepared_postgres).port
+    assert port is not None
+    with faulty_route(port) as opened:
+        yield opened
+
+
+@pytest.fixture
+def routed_app(prepared_postgres: str, route: FaultyRoute, tmp_path: Path) -> Iterator[Flask]:
+    """An application that reaches PostgreSQL through the proxy."""
+    url = make_url(prepared_postgres).set(port=route.port).render_as_string(hide_password=False)
+    app = create_app(instance_path=tmp_path / "instance", overrides={"database_url": url})
+    yield app
+    route.reset_all()
+    with app.app_context():
+        db.session.close()
+        db.engine.dispose()

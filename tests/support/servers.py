@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,6 +97,14 @@ def run_changegate(*arguments: str, environment: Mapping[str, str]) -> subproces
     output, errors = process.communicate(timeout=LONGEST_SECONDS)
     assert process.returncode is not None
     return subprocess.CompletedProcess(arguments, process.returncode, output, errors)
+
+
+def wait_until(is_so: Callable[[], object]) -> None:
+    """Wait for a state; what does not come about fails the test."""
+    deadline = time.monotonic() + START_SECONDS
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 @contextlib.contextmanager
