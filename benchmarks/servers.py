@@ -15,7 +15,7 @@ from benchmarks.processors import SERVERS, kept_to
 from changegate.cli.serve import DEFAULT_THREADS
 
 ROOT = Path(__file__).resolve().parents[1]
-STARTUP_SECONDS = 30
+STARTUP_SECONDS = 120
 STOP_SECONDS = 15
 WORKERS = 1
 THREADS = DEFAULT_THREADS

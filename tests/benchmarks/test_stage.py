@@ -1,10 +1,12 @@
 """Every case of the benchmark is answered, and its floors and its peer do the work that they stand for."""
 
+import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unittest import mock
 from urllib.parse import quote
 
@@ -25,7 +27,7 @@ from benchmarks.stage import Stage, StageSetting
 from benchmarks.trust import COOLDOWN_SECONDS
 
 from tests.support.postgres import running_cluster
-from tests.support.servers import free_port
+from tests.support.servers import free_port, run_changegate
 
 # The second size, which takes as long to set up as the first, is the same on both.
 SIZES = {"SQLite": (1000, 1500), "PostgreSQL": (1000,)}
@@ -39,13 +41,25 @@ def places(kind: str, folder: Path) -> Databases:
     return SqliteFiles(folder) if kind == "SQLite" else PostgresDatabases(running_cluster())
 
 
+run = subprocess.run
+
+
+def run_forked(command: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run the product's commands in processes that need not import it first; a stage takes a dozen of them."""
+    if command[0] != servers.script("changegate"):
+        return run(command, **options)
+    return run_changegate(*command[1:], environment=options["env"])
+
+
 @pytest.fixture(scope="module", params=["SQLite", "PostgreSQL"])
 def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     folder = tmp_path_factory.mktemp("bench")
     with ExitStack() as stack:
         stack.enter_context(mock.patch.object(servers, "free_port", free_port))
         setting = StageSetting(stack, places(request.param, folder), folder, lambda said: None)
-        yield setting.set_stage(SIZES[request.param], only_floors=False)
+        with mock.patch.object(subprocess, "run", run_forked):
+            set_up = setting.set_stage(SIZES[request.param], only_floors=False)
+        yield set_up
 
 
 @pytest.fixture
