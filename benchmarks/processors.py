@@ -6,8 +6,10 @@ one, and no other process does, where there are several.
 """
 
 import os
-from collections.abc import Iterator, Set
-from contextlib import contextmanager
+import time
+from collections.abc import Iterator, Sequence, Set
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 CAN_CHOOSE = hasattr(os, "sched_setaffinity")
 ALL: Set[int] = frozenset(os.sched_getaffinity(0)) if CAN_CHOOSE else frozenset()
@@ -27,3 +29,37 @@ def kept_to(processors: Set[int]) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, before)
+
+
+def pids_of(server: int, database: str) -> Sequence[int]:
+    """Return a server process, its children, and the processes of PostgreSQL for one of its databases."""
+    return [*_family(server), *_backends(database)]
+
+
+def used_seconds(pids: Sequence[int]) -> float:
+    """Return the processor time that processes have taken, or the time where the system does not count the former.
+
+    Unlike the time that passes, it hardly depends on what else the machine does.
+    """
+    if not Path("/proc/self/schedstat").exists():
+        return time.perf_counter()
+    taken = 0
+    for thread in (thread for pid in pids for thread in Path(f"/proc/{pid}/task").glob("*/schedstat")):
+        with suppress(OSError):
+            taken += int(thread.read_text().split()[0])
+    return taken / 1e9
+
+
+def _family(pid: int) -> Iterator[int]:
+    yield pid
+    with suppress(OSError):
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            yield from _family(int(child))
+
+
+def _backends(database: str) -> Iterator[int]:
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            line = path.read_text()
+            if line.startswith("postgres:") and f" {database} " in line:
+                yield int(path.parent.name)
