@@ -11,7 +11,7 @@ from flask import Flask
 
 from changegate import create_app
 from changegate.cli.prepare import prepare_instance
-from changegate.database import commit
+from changegate.database import commit, connection
 from changegate.extensions import db, now
 from changegate.services.tables.upkeep import index_texts, renew_statistics
 from tests.conftest import ADMIN_PASSWORD, basic
@@ -59,6 +59,24 @@ def test_a_selective_query_reads_few_rows(desk: Flask, query: DeskQuery) -> None
     plan = plan_of(desk, query, ADMIN)
     assert "all rows" not in indexes_of(plan), plan
     assert not any("SCAN task " in f"{step} " for step in plan), plan
+
+
+def test_sqlite_expects_that_many_changes_are_active(desk: Flask) -> None:
+    with desk.app_context():
+        if db.engine.dialect.name == "sqlite":
+            found = "SELECT stat FROM sqlite_stat1 WHERE idx = 'ix_task_active_page'"
+            _, active, *_ = connection().exec_driver_sql(found).scalar_one().split()
+            assert int(active) > CHANGES / 20
+
+
+@pytest.mark.parametrize("name", ["correlation_id", "source_commit"])
+def test_postgresql_expects_few_changes_of_a_run_or_commit(desk: Flask, name: str) -> None:
+    """Otherwise, it looks for them among all changes in the order of creation."""
+    with desk.app_context():
+        if db.engine.dialect.name == "postgresql":
+            plan = f"EXPLAIN (FORMAT JSON) SELECT sys_id FROM task WHERE lower({name}) = 'x'"
+            [found] = connection().exec_driver_sql(plan).scalar_one()
+            assert found["Plan"]["Plan Rows"] < 10
 
 
 def test_changes_are_uneven_and_mostly_closed(desk: Flask) -> None:

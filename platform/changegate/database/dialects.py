@@ -27,6 +27,9 @@ from changegate.database.unit_of_work import connection
 
 Columns = Any  # columns as attributes
 
+# Of each index, which takes milliseconds. SQLite expects no value to be more frequent than its sample is long. With
+# 1,000, it expected a hundredth of a million's active tasks, and read them all.
+SAMPLED_ENTRIES = 20_000
 _ADVISORY_LOCK = Prepared(
     select(func.pg_advisory_xact_lock(parameter("number", BigInteger))).execution_options(locks_rows=True)
 )
@@ -94,7 +97,7 @@ def analyze(names: Iterable[str]) -> None:
     at_work = connection()
     if not is_postgres(at_work):
         # A sample: SQLite would read whole indexes, and keep all writers waiting meanwhile.
-        at_work.execute(text("PRAGMA analysis_limit = 1000"))
+        at_work.execute(text(f"PRAGMA analysis_limit = {SAMPLED_ENTRIES}"))
     for name in names:
         at_work.execute(text(f"ANALYZE {name}").execution_options(locks_rows=True))
     if not is_postgres(at_work):
