@@ -20,6 +20,7 @@ from sqlalchemy import (
     union_all,
 )
 
+from changegate.database.by_dialect import ByDialect
 from changegate.database.prepared import parameter
 from changegate.models import OAuthEntity, SysapprovalApprover, SysUserDelegate, SysUserGroupMember, Task
 from changegate.models.base import UTCDateTime
@@ -168,16 +169,18 @@ def _is_about_task(source: FromClause) -> ColumnElement[bool]:
 def _is_own_task(source: FromClause) -> ColumnElement[bool]:
     """Return the clause for changes that the caller asked for, and for the tasks of these changes.
 
-    Each of the alternatives finds its rows by an index, also in the estimate of SQLite's planner, which expects many
-    rows of one integration: it reads every task if any of them cannot.
+    SQLite finds the rows of each alternative by an index, also in the estimate of its planner, which expects many rows
+    of one integration: it reads every task if any alternative has none. It would read all own tasks for the sys_id of
+    one. PostgreSQL has no index for subqueries among alternatives, but joins the one with the sys_ids.
     """
     owner: BindParameter[Any] = parameter(OWNER)
-    return or_(
+    alternatives = or_(
         source.c["requested_by"] == owner,
         source.c["opened_by"] == owner,
         source.c["sys_id"].in_(_ids_of_tasks(lambda tasks: tasks["oauth_entity"].in_(_own_integration_ids()))),
         source.c["change_request"].in_(_asked_for_ids()),
     )
+    return ByDialect(alternatives, source.c["sys_id"].in_(_own_task_ids()))
 
 
 def _asked_for_ids() -> CompoundSelect[Any]:
