@@ -83,7 +83,7 @@ def _is_imported_approval(facts: Mapping[str, Any]) -> bool:
 
 def _people_in(entry: HistoryEntry) -> set[str]:
     """Return the people who, by this entry, asked for the change."""
-    named = [entry.facts.get(name) for name in PEOPLE] if entry.kind == CREATED else []
+    named = [entry.facts.get(name) for name in PEOPLE]
     changed = (user for name in PEOPLE for user in entry.facts.get(CHANGES, {}).get(name, ()))
     return {user for user in (*named, *changed) if user}
 
