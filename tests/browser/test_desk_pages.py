@@ -90,6 +90,22 @@ def test_the_columns_to_choose_do_not_overlap(browser: Browser, desk: Running) -
         assert all(top + height <= next_top for (top, height), (next_top, _) in pairwise(tops))
 
 
+def test_a_long_name_of_a_pipeline_fits_a_phone(browser: Browser, desk: Running) -> None:
+    tom, _, _ = add_colleagues(desk)
+    fields = {"short_description": "Move the DNS", "requested_by": tom.user_name}
+    change = administer(desk, "POST", "/api/now/table/change_request", **fields)["sys_id"]
+    with signed_in(browser, desk, tom.user_name, tom.password) as page:
+        page.set_viewport_size({"width": 360, "height": 800})
+        page.goto(f"/change-requests/{change}?tab=activity")
+        # The name stands where that of the workload of a token does.
+        page.locator(".entry p").first.evaluate(
+            "each => { each.insertAdjacentHTML('beforeend', '<span class=\"pill pill-off\"></span>');"
+            " each.lastChild.textContent = 'gitlab.example.com/platform/databases//.gitlab-ci.yml@refs/heads/main'; }"
+        )
+        expect(page.locator(".entry .pill")).to_contain_text("gitlab-ci.yml")
+        assert page.evaluate("document.documentElement.scrollWidth") == 360
+
+
 def test_two_people_at_one_change_overwrite_nothing(browser: Browser, desk: Running) -> None:
     tom, mia, group = add_colleagues(desk)
     fields = {"short_description": "Move the DNS", "assignment_group": group, "requested_by": tom.user_name}
