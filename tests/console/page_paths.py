@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from flask import Flask
 
+from changegate.models.chg_model import MODELS_OF_TYPES
 from tests.console.example_records import Examples
 from tests.guards.audiences import AUDIENCES, MACHINES, Audience, list_endpoints
 
@@ -37,6 +38,9 @@ MORE_PAGES = (
     "/records/cmn_schedule_blackout/new",
     "/records/sys_user_group/<group_id>?assigned=sys_user_grmember&name=Reader",
     "/records/std_change_record_producer",
+    "/records/sys_user_group/<group_id>?tab=related",
+    "/records/sys_user_group/<group_id>?tab=history",
+    f"/records/chg_model/{MODELS_OF_TYPES['normal']}",
     "/inbound-integrations/new/jwt-bearer",
     "/inbound-integrations/new/jwt-bearer/form",
     "/nowhere",
