@@ -47,7 +47,7 @@ RULED = [
 READ_ALIKE = f"^GET {TABLE_PATH}(?!change_request)"
 # Together they have writable fields of every kind.
 TABLES_OF_EVERY_KIND = ("change_request", "sys_user", "cmdb_ci")
-WRITTEN_ALIKE = f"^POST {TABLE_PATH}(?!({'|'.join(TABLES_OF_EVERY_KIND)})$)"
+WRITTEN_ALIKE = f"^POST ({TABLE_PATH}(?!({'|'.join(TABLES_OF_EVERY_KIND)})$)|{CHANGE_PATH}/.*/task$)"
 ALIKE = f"^(GET|PUT|DELETE) {TABLE_PATH}(?!change_request)"
 SEED = 20_260_101
 MAX_STEPS = 8
