@@ -140,6 +140,13 @@ def test_a_blank_change_is_a_normal_one(app: Flask, nora: Visitor) -> None:
     assert (change.type, change.state, change.approval) == ("normal", -5, "not requested")
 
 
+@pytest.mark.parametrize("settings", [{"blank_requests": "1"}])
+def test_a_request_does_not_end_before_it_starts(nora: Visitor) -> None:
+    planned = {"start_date": "2050-01-02 10:00:00", "end_date": "2050-01-01 10:00:00"}
+    refused = nora.send(nora.open(f"{PAGE}/blank"), "record", {"short_description": "A new plug", **planned})
+    assert (refused.status_code, "Enter a planned start, and a planned end after it." in refused.text) == (400, True)
+
+
 def test_only_the_fields_of_the_form_are_taken(app: Flask, nora: Visitor, make_template: MakeTemplate) -> None:
     path = make_template(offered_to_all=True, mandatory_fields="")
     smuggled = {

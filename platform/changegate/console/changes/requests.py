@@ -5,6 +5,7 @@ from dataclasses import replace
 from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
+from changegate.console.changes.planning import check_order
 from changegate.console.guards import caller, require_login
 from changegate.console.records.pages import list_url
 from changegate.console.records.record_form import FormField, RecordForm, changed_texts, form_as_sent, input_of
@@ -54,7 +55,10 @@ def create_view(template_id: str) -> ResponseReturnValue:
     """Create the change, or show the form with its errors."""
     offer = get_offer(template_id, caller())
     form = form_as_sent(_inputs(offer), current_request().form)
-    made = attempt(lambda: request_change(offer, changed_texts(form, {}), caller()), raised=())
+    texts = changed_texts(form, {})
+    if not check_order(form, texts):
+        return _form_page(offer, form), 400
+    made = attempt(lambda: request_change(offer, texts, caller()), raised=())
     if isinstance(made, ChangegateError):
         take_refusal(form, made, changes_table(), caller(), {})
         return _form_page(offer, form), made.status
