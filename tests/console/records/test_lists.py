@@ -93,6 +93,22 @@ def test_a_crumb_names_fields_choices_and_people(admin: Visitor, make_change: Ma
     assert names_in(page) == ["CHG0030001"]
 
 
+@pytest.mark.parametrize(
+    ("table", "query", "ignored"),
+    [
+        ("change_request", "bogus^nofield=3^priority=2", ["bogus", "nofield=3"]),
+        ("change_request", "start_date>=someday^ORpriority=2", ["start_date&gt;=someday"]),
+        ("security_finding", "bogus^nofield=3^severity=high", ["bogus", "nofield=3"]),
+        ("change_request", "priority=2^123TEXTQUERY321=disk", []),
+    ],
+)
+def test_a_list_names_what_it_ignores_of_its_query(admin: Visitor, table: str, query: str, ignored: list[str]) -> None:
+    page = admin.client.get(f"/records/{table}", query_string={"sysparm_query": query}, follow_redirects=True)
+    assert page.status_code == 200, page.text
+    notice = re.search(r"The filter ignores.*?</p>", page.text)
+    assert re.findall(r"<code[^>]*>(.*?)</code>", notice[0] if notice else "") == ignored
+
+
 def test_a_crumb_can_be_removed(admin: Visitor) -> None:
     page = admin.client.get(CHANGES, query_string={"sysparm_query": "risk=2^impact=1^priority=3"})
     links = dict(re.findall(r'<a class="remove" href="([^"]+)" aria-label="Remove ([^"]+)"', page.text))

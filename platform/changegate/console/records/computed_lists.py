@@ -1,7 +1,7 @@
 """Lists of what no table holds: rows that are computed in Python, filtered and sorted as those of a table are."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -13,11 +13,13 @@ from changegate.services.state_models.conditions import CONDITION_OPERATORS, Fac
 from changegate.services.tables.choices import find_choices
 from changegate.services.tables.display.display_values import WireRecord
 from changegate.services.tables.display.shapes import DisplayValue, Shape
+from changegate.services.tables.queries.clauses import list_ignored
 from changegate.services.tables.queries.encoded_query import TEXT_SEARCH, Condition, EncodedQuery, render_encoded_query
 from changegate.services.tables.queries.query_measure import require_measure
 from changegate.services.tables.reading.records import read_page, require_operation
 from changegate.services.tables.registry import Access, Table, View, find_table, get_table
 from changegate.services.tables.values import local_text, render_value
+from changegate.services.tables.walks import Walks
 
 Row = Mapping[str, Any]
 
@@ -109,6 +111,17 @@ def _label_by_class(table: Table, columns: Sequence[str], records: Iterable[Wire
             record[name] = {"value": value, "display_value": labels.get(name, {}).get(value, value)}
 
 
+def find_ignored(table: Table, caller: Caller, query: EncodedQuery) -> list[str]:
+    """Return the items of a query that the list of a table ignores, as they were written."""
+    if not isinstance(table, ComputedTable):
+        return list_ignored(Walks(table, caller.permissions), query, caller)
+    terms = (term for group in query.alternatives for chain in group for term in chain)
+    unknown = (
+        term for term in terms if not isinstance(term, Condition) or term.field not in {TEXT_SEARCH, *table.declared}
+    )
+    return [*query.unreadable, *(render_encoded_query(EncodedQuery((((term,),),))) for term in unknown)]
+
+
 def find_labels(table: Table, names: Iterable[str]) -> Mapping[str, Mapping[str, str]]:
     """Return the labels of the values of fields, for those that have choices."""
     if isinstance(table, ComputedTable):
@@ -142,7 +155,7 @@ def _in_time(rows: Iterable[Row]) -> Iterator[Row]:
 
 
 def _parse(table: ComputedTable, query: EncodedQuery) -> tuple[FactCondition, list[str]]:
-    """Return the condition of a query, and the words that it searches for; terms of unknown fields are ignored."""
+    """Return the condition of a query, and the words that it searches for; what `find_ignored` returns is left out."""
     words: list[str] = []
     alternatives = []
     for group in query.alternatives:
@@ -154,7 +167,7 @@ def _parse(table: ComputedTable, query: EncodedQuery) -> tuple[FactCondition, li
                 chains.append(known)
         if chains:
             alternatives.append(tuple(chains))
-    text = render_encoded_query(replace(query, alternatives=tuple(alternatives), orders=()))
+    text = render_encoded_query(EncodedQuery(tuple(alternatives)))
     return parse_condition(text, table.declared, field="sysparm_query"), words
 
 

@@ -10,7 +10,14 @@ from changegate.console.guards import caller, require_login
 from changegate.console.records import bulk, saved_filters
 from changegate.console.records.cells import cells_of
 from changegate.console.records.columns import columns_of, preference_of, readable_columns
-from changegate.console.records.computed_lists import ComputedTable, find_labels, get_listed, operators_of, read_list
+from changegate.console.records.computed_lists import (
+    ComputedTable,
+    find_ignored,
+    find_labels,
+    get_listed,
+    operators_of,
+    read_list,
+)
 from changegate.console.records.condition_rows import (
     AND,
     ENCODED,
@@ -74,6 +81,7 @@ def list_page(
         records=[(each, cells_of(table, columns, each, page.links_of(each))) for each in page.records],
         total=page.total,
         crumbs=crumbs_of(state, who),
+        ignored=find_ignored(table, who, state.query),
         rows=show_names(rows_of_query(state.conditions, table.entries) if rows is None else rows, table, who),
         is_editing=rows is not None,
         # Those that are shown come first, in their order.

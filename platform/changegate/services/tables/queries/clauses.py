@@ -25,6 +25,7 @@ from changegate.services.tables.queries.encoded_query import (
     Order,
     RelatedCount,
     Term,
+    render_encoded_query,
 )
 from changegate.services.tables.queries.operators import clause_of, contains_word
 from changegate.services.tables.queries.query_measure import require_measure, size_of
@@ -68,6 +69,21 @@ def where_clause(walks: Walks, query: EncodedQuery, caller: Caller) -> Clause | 
         return _query_clause(Inquiry(walks, moment_of(caller, now().replace(microsecond=0))), query)
     except _NothingFound:
         return Expression(false)
+
+
+def list_ignored(walks: Walks, query: EncodedQuery, caller: Caller) -> list[str]:
+    """Return the items of a query that `where_clause` ignores, as they were written."""
+    inquiry = Inquiry(walks, moment_of(caller, now().replace(microsecond=0)))
+    terms = (term for group in query.alternatives for chain in group for term in chain)
+    ignored = (term for term in terms if isinstance(term, Condition) and not _is_understood(inquiry, term))
+    return [*query.unreadable, *(render_encoded_query(EncodedQuery((((term,),),))) for term in ignored)]
+
+
+def _is_understood(inquiry: Inquiry, term: Condition) -> bool:
+    try:
+        return term.field == TEXT_SEARCH or bool(_comparison_clause(inquiry, term))
+    except TermInvalid:
+        return False
 
 
 def order_clauses(walks: Walks, orders: Iterable[Order]) -> list[UnaryExpression[Any]]:
@@ -166,11 +182,15 @@ def _term_clause(inquiry: Inquiry, term: Term) -> Clause | None:
             return joined_clause(inquiry, term, _query_clause)
         if term.field == TEXT_SEARCH:
             return _text_clause(inquiry, term.value)
-        return clause_of(term.operator, Comparison(inquiry.require_field(term.field), term.value, inquiry))
+        return _comparison_clause(inquiry, term)
     except TermInvalid:
         if settings().invalid_query_returns_no_rows:
             raise _NothingFound from None
         return None
+
+
+def _comparison_clause(inquiry: Inquiry, term: Condition) -> Clause:
+    return clause_of(term.operator, Comparison(inquiry.require_field(term.field), term.value, inquiry))
 
 
 def _text_clause(inquiry: Inquiry, text: str) -> Clause | None:
