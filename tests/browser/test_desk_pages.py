@@ -47,7 +47,7 @@ def test_two_people_take_a_change_to_its_approval(browser: Browser, desk: Runnin
         page.get_by_role("link", name="My approvals").click()
         page.get_by_label("Select all").check()
         page.get_by_role("button", name="Approve the selected").click()
-        expect(page.get_by_text("answered")).to_be_visible()
+        expect(page.get_by_role("status").filter(has_text=": approved")).to_be_visible()
         page.goto(f"{change}?tab=activity")
         expect(page.get_by_text("answered an approval")).to_be_visible()
         page.get_by_label("Add to the activity").fill("Looks good")

@@ -71,11 +71,13 @@ def test_an_approval_is_given(manager: Page) -> None:
     go_to(manager, "Select CHG.*")
     manager.keyboard.press("Space")
     press(manager, "Approve the selected")
-    expect(manager.get_by_text("answered").first).to_be_visible()
+    expect(manager.get_by_role("status").filter(has_text=": approved")).to_be_visible()
 
 
 def test_after_a_refused_save_the_focus_is_on_a_summary_that_leads_to_the_fields(manager: Page) -> None:
     manager.goto("/change-requests/new")
+    go_to(manager, "Short description.*")
+    manager.keyboard.type("Patch")
     go_to(manager, "Planned start date.*")
     manager.keyboard.type("next Tuesday")
     press(manager, "Create")

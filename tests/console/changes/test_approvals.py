@@ -243,7 +243,7 @@ def test_my_approvals_are_a_list_with_what_is_planned(desk: Desk, asked: Visitor
     page = asked.open("/my-approvals?sysparm_query=risk=2")
     [value] = re.findall(r'name="approval" value="([^"]+)"', page.text)
     done = asked.send(page, "selection", {"approval": value, "state": "approved"})
-    assert "answered" in done.text
+    assert ": approved" in done.text
     assert "Nothing matches" in done.text
 
 
@@ -256,7 +256,7 @@ def test_my_approvals_are_answered_together_each_with_a_result(desk: Desk) -> No
     assert "it has changed since the list was shown" in stale.text
     [value] = re.findall(r'name="approval" value="([^"]+)"', stale.text)
     done = desk.mia.send(stale, "selection", {"approval": value, "state": "approved"})
-    assert "answered" in done.text
+    assert ": approved" in done.text
     assert desk.field("state") in {-3, -2}
 
 

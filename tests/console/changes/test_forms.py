@@ -31,6 +31,18 @@ def test_an_error_is_shown_at_its_field_and_in_the_summary(desk: Desk) -> None:
     assert 'value="Patch"' in answer.text
 
 
+def test_a_change_has_a_short_description(desk: Desk, make_change: MakeChange) -> None:
+    sent = {"start_date": "2027-01-01 10:00:00", "end_date": "2027-01-01 09:00:00", "assigned_to": "nobody.here"}
+    answer = desk.tom.send(desk.tom.open("/change-requests/new"), "record", sent)
+    assert answer.status_code == 400
+    # All errors at once.
+    for name in ("short_description", "end_date", "assigned_to"):
+        assert f'<a href="#{name}">' in answer.text
+    assert desk.tom.send(desk.tom.open(f"{desk.url}/edit"), "record", {"short_description": ""}).status_code == 400
+    nameless = f"/change-requests/{make_change(short_description='')}/edit"
+    assert desk.tom.send(desk.tom.open(nameless), "record", {"category": "Hardware"}).status_code == 302
+
+
 def test_a_copy_takes_over_what_is_planned_but_not_when(desk: Desk) -> None:
     changes = {
         "implementation_plan": "Carefully",

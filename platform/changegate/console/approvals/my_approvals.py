@@ -45,11 +45,12 @@ ENTRIES: Mapping[str, Entry] = {
 
 @dataclass(frozen=True, slots=True)
 class AnswerResult:
-    """What became of one answer; `error` is empty if it was given."""
+    """What became of one answer, which was given if `is_given`."""
 
     sys_id: str
     number: str
-    error: str
+    outcome: str
+    is_given: bool = False
 
 
 def _rows() -> Iterator[Row]:
@@ -107,5 +108,5 @@ def _answer(sys_id: str, version: str, state: str, comments: str, numbers: Mappi
     except RecordNotFound:
         return result(GONE)
     if refusal is None:
-        return result("")
+        return result(state, is_given=True)
     return result(CHANGED if isinstance(refusal, VersionOutdated) else refusal.sentence)

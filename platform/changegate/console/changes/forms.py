@@ -30,13 +30,16 @@ from changegate.console.records.record_form import (
 from changegate.console.records.reference_choices import take_refusal
 from changegate.console.records.saving import attempt
 from changegate.console.stale_forms import VERSION, was_seen
-from changegate.errors import ChangegateError, RecordNotFound, VersionOutdated
+from changegate.errors import ChangegateError, RecordNotFound, RequestUnreadable, VersionOutdated
 from changegate.services.process.changes import changes_table
 from changegate.services.tables.display.display_values import WireRecord
 from changegate.services.tables.reading.records import require_operation
+from changegate.services.tables.writing.inputs import changed_values
 from changegate.services.tables.writing.records import create_record, update_record
 from changegate.unproxied import current_request
 
+NAME = "short_description"
+NAMELESS = "Enter a short description: lists, notifications, and approvals name the change by it."
 TEMPLATES_ONLY = "Your roles do not allow you to create a change without a template."
 bp = Blueprint("change_forms", __name__, url_prefix="/change-requests")
 bp.before_request(require_login)
@@ -71,7 +74,7 @@ def create_view() -> ResponseReturnValue:
     sections = sections_of_form(table, caller(), is_new=True)
     form = form_as_sent(_inputs(sections), current_request().form)
     texts = changed_texts(form, {})
-    if not check_order(form, texts):
+    if not _check_fields(form, texts, {}):
         return _form_page(form, sections), 400
     record = attempt(lambda: create_record(table, caller(), texts, input_display_value=True))
     if isinstance(record, ChangegateError):
@@ -116,8 +119,9 @@ def update_view(sys_id: str) -> ResponseReturnValue:
     record, version = read_change(sys_id)
     sections = sections_of_form(changes_table(), caller(), is_new=False)
     form = form_as_sent(_inputs(sections), current_request().form)
-    changes = changed_texts(form, form_of_record(_inputs(sections), record).values)
-    if not check_order(form, changes):
+    before = form_of_record(_inputs(sections), record).values
+    changes = changed_texts(form, before)
+    if not _check_fields(form, changes, before):
         return _form_page(form, sections, record=record, version=version), 400
     saved = attempt(
         lambda: update_record(changes_table(), caller(), sys_id, changes, input_display_value=True, condition=was_seen)
@@ -150,6 +154,23 @@ def plan_view(sys_id: str) -> str:
 
 def _inputs(sections: Mapping[str, Sequence[FormField]]) -> list[FormField]:
     return [field for fields in sections.values() for field in fields]
+
+
+def _check_fields(form: RecordForm, texts: Mapping[str, str], before: Mapping[str, str]) -> bool:
+    """Return whether the change has a short description and a possible window; all errors are put at their fields.
+
+    `before` has the texts of a stored change. One that the APIs have created without a short description can be edited.
+    """
+    is_named = bool(form.values.get(NAME)) or before.get(NAME) == ""
+    if check_order(form, texts) and is_named:
+        return True
+    try:
+        changed_values(changes_table(), caller(), texts, {}, by_display=True)
+    except RequestUnreadable as problem:
+        take_refusal(form, problem, changes_table(), caller(), before)
+    if not is_named:
+        form.errors[NAME] = [NAMELESS]
+    return False
 
 
 def _planned_form(sections: Mapping[str, Sequence[FormField]]) -> RecordForm:

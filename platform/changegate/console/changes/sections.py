@@ -1,7 +1,7 @@
 """The fields of a change, in the sections in which they are shown and edited."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from changegate.console.records.record_form import FormField, RecordForm, fields_of
 from changegate.services.access.caller import Caller
@@ -44,7 +44,10 @@ NOT_COPIED = LATER | {"start_date", "end_date", "cab_date", "correlation_id", "c
 
 def sections_of_form(table: Table, caller: Caller, *, is_new: bool) -> Mapping[str, list[FormField]]:
     """Return the inputs of the form by section; sections without any are left out."""
-    fields = {field.name: field for field in fields_of(table, caller, is_new=is_new)}
+    fields = {
+        field.name: replace(field, is_required=field.is_required or field.name == "short_description")
+        for field in fields_of(table, caller, is_new=is_new)
+    }
     left_out = LATER if is_new else frozenset[str]()
     sections = {
         title: [fields[name] for name in names if name in fields and name not in left_out]
