@@ -148,11 +148,12 @@ def test_lists_have_what_is_theirs(
     app: Flask, owner: tuple[Visitor, dict[str, str]], own: Known, foreign: Known
 ) -> None:
     nora, _ = owner
-    assert len(LISTS_FOR_OWNERS) == 3
+    assert len(LISTS_FOR_OWNERS) == 4
     for path in (LIST, f"{LIST}/events"):
         text = html.unescape(nora.open(path).text)
         assert ("Shop pipeline" in text, "Bank pipeline" in text) == (True, False), path
-    assert nora.open("/tokens").status_code == 200
+    for path in ("/tokens", "/tokens/refresh-tokens"):
+        assert nora.open(path).status_code == 200, path
 
 
 def test_the_changes_of_an_own_integration_can_be_read(
