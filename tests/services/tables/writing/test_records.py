@@ -269,8 +269,8 @@ def test_an_update_returns_the_stored_record_without_reading_it_again(at_work: F
     with counted_statements() as statements:
         after = update_record(CHANGES, ROOT, sys_id, VALUES)
     assert dict(zip(CHANGES.fields_for(ROOT.permissions), after, strict=True)) == read(sys_id)
-    # The history of the change begins with an entry of its creation, for which it reads what was created.
-    history = ["SELECT", "SELECT", "INSERT"]
+    # The history of the change begins with an entry of its creation, for which it reads what was created, and by whom.
+    history = ["SELECT", "SELECT", "SELECT", "INSERT"]
     commands = [text.split()[0] for text in statements if "sys_choice" not in text]
     # A planned change may have affected CIs, and with them conflicts.
     assert commands == ["SELECT", "SELECT", "UPDATE", "INSERT", *history]
