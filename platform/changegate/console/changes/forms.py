@@ -117,6 +117,7 @@ def edit_view(sys_id: str) -> str:
 def update_view(sys_id: str) -> ResponseReturnValue:
     """Save the changed fields; a change that another user has changed meanwhile is shown with the differences."""
     record, version = read_change(sys_id)
+    require_operation(changes_table(), caller().permissions, "update")
     sections = sections_of_form(changes_table(), caller(), is_new=False)
     form = form_as_sent(_inputs(sections), current_request().form)
     before = form_of_record(_inputs(sections), record).values
