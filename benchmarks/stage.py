@@ -110,7 +110,9 @@ class StageSetting:
         self.tell(f"{self.databases.name}: setting up an instance")
         instance = product.set_up(folder / "instance", database_url, provider.jwks_url)
         self.tell(f"{self.databases.name}: filling in {size:,} changes")
-        return Site(folder, database_url, instance, fill(database_url, size))
+        past = fill(database_url, size)
+        keep_up(instance)
+        return Site(folder, database_url, instance, past)
 
     def _live(self, size: int, provider: Provider) -> LivingDesk:
         folder = self.folder / f"life-{size}"

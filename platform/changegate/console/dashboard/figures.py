@@ -90,12 +90,10 @@ def numbers_of(numbers: Sequence[tuple[str, str]], caller: Caller) -> Iterator[t
         yield label, count, list_url("change_request", sysparm_query=query)
 
 
-def success_rate(caller: Caller) -> SuccessRate | None:
-    """Return how many of the recently closed changes were successful, or None without any."""
-    closed, successful = (
-        count_records(get_table("change_request"), caller, parse_encoded_query(query))
-        for query in (CLOSED_RECENTLY, f"{CLOSED_RECENTLY}^close_code={SUCCESSFUL}")
-    )
+def success_rate(outcomes: Sequence[ChartBar]) -> SuccessRate | None:
+    """Return how many of the recently closed changes were successful, by the bars of their outcomes, or None."""
+    closed = sum(bar.count for bar in outcomes)
+    successful = sum(bar.count for bar in outcomes if bar.value == SUCCESSFUL)
     url = list_url("change_request", sysparm_query=f"{CLOSED_RECENTLY}^ORDERBYclose_code")
     return SuccessRate(closed, successful, url) if closed else None
 

@@ -15,13 +15,14 @@ bp.before_request(require_login)
 def page_view() -> str:
     """Show the figures of the changes that the user may see."""
     who = caller()
+    bars = {chart.key: bars_of(chart, who) for chart in CHARTS}
     return render_template(
         "console/dashboard.html",
-        charts=[(chart, bars_of(chart, who)) for chart in CHARTS],
+        charts=[(chart, bars[chart.key]) for chart in CHARTS],
         pipelines=(PIPELINES, bars_of(PIPELINES, who)),
         rates=success_rates(PIPELINES, who),
         numbers=list(numbers_of(NUMBERS, who)),
-        success=success_rate(who),
+        success=success_rate(bars["outcome"]),
         lead_time=lead_time(who),
         in_words=in_words,
     )
