@@ -5,7 +5,7 @@ Changegate application.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from types import MappingProxyType
@@ -14,6 +14,8 @@ from demo_idp.key_ring import KeyChange
 from demo_idp.orders import Deviation, Signer
 from demo_idp.provider import Fault
 
+# The code of a reason or a rule; None for a token that must be accepted.
+Code = str | None
 _CACHED = "Tokens are accepted as long as Changegate has the key in its cache. Without cached keys, the answer is 503."
 
 
@@ -39,8 +41,8 @@ class Behavior:
     label: str
     does: str
     must: str
-    reason: str | None = None
-    rule: str | None = None
+    reason: Code = None
+    rule: Code = None
     shows: str | None = None
     deviation: Deviation | None = None
     change: KeyChange | None = None
@@ -57,24 +59,16 @@ class Behavior:
         return {name: getattr(self, name) for name in names}
 
 
-def _attack(name: str, label: str, reason: str, rule: str, does: str, must: str, deviation: Deviation) -> Behavior:
-    return Behavior(
-        name=name, group=Group.ATTACK, label=label, does=does, must=must, reason=reason, rule=rule, deviation=deviation
-    )
-
-
 def _token(
-    name: str,
-    label: str,
-    deviation: Deviation,
-    does: str,
-    must: str,
-    reason: str | None = None,
-    rule: str | None = None,
+    name: str, label: str, deviation: Deviation, does: str, must: str, reason: Code = None, rule: Code = None
 ) -> Behavior:
     return Behavior(
         name=name, group=Group.FLAW, label=label, does=does, must=must, reason=reason, rule=rule, deviation=deviation
     )
+
+
+def _attack(name: str, label: str, reason: str, rule: str, does: str, must: str, deviation: Deviation) -> Behavior:
+    return replace(_token(name, label, deviation, does, must, reason, rule), group=Group.ATTACK)
 
 
 def _keys(change: KeyChange, label: str, does: str, must: str) -> Behavior:
