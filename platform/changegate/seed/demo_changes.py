@@ -57,7 +57,7 @@ AT_ONCE = frozenset({2, 12})
 UNASSIGNED, WATCHED = (9, 27), (4, 13, 21, 31)
 # The hours between two changes, and those from the creation of a change that is over to its start, end, and closure.
 APART, STARTED, ENDED, CLOSED_AFTER = 7, 2, 4, 5
-QUESTION = "Is this time good for you as well?"
+QUESTION = "Does this time suit you?"
 # The states of the two tasks of a change, by its state.
 TASK_STATES = {-1: (2, 1), 0: (3, 2), 3: (3, 3), 4: (4, 4)}
 TASKS = (("implementation", "Implement"), ("testing", "Post implementation testing"))

@@ -100,7 +100,7 @@ def make_other(desk: Desk) -> str:
 
 def test_an_approval_of_another_user_is_not_handed_over(desk: Desk, noah: Visitor, asked: str) -> None:
     approval = asked.rpartition("/")[2]
-    # Tom can read this approval, but the form asks him for a delegate of his own approval only.
+    # Although Tom may read this approval, the form takes only those that are requested from the user who delegates.
     answer = desk.tom.send(desk.tom.open(f"{NEW}?approval={approval}"), "record", {"delegate": "noah"})
     assert answer.status_code in {400, 403}
     assert "Name an approval that is requested from the user who delegates." in answer.text

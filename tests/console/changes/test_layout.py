@@ -95,7 +95,7 @@ def test_the_activity_names_people_and_has_parts(desk: Desk) -> None:
         page = desk.tom.open(f"{desk.url}?tab=activity")
         desk.tom.send(page, "comment", {"journal": journal, "text": text})
     with desk.app.app_context():
-        # The entries keep the user ID that he had when he wrote them.
+        # Entries that were written before keep the former user ID.
         update_record(table, ROOT, str(user), {"user_name": "thomas"})
         commit()
     text = desk.mia.open(f"{desk.url}?tab=activity").text

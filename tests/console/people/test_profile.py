@@ -96,7 +96,7 @@ def test_an_email_counts_when_the_person_has_confirmed_it(app: Flask, tom: Visit
 
 
 def test_a_replaced_email_still_shows_who_its_user_is(app: Flask, tom: Visitor, read_mail: ReadMail) -> None:
-    """A pipeline that acts as the former email of Tom is still Tom: he must not approve its changes."""
+    """Otherwise, Tom could approve changes of pipelines whose tokens name the email that Tom has replaced."""
     change_email(tom)
     [(_, text)] = read_mail()
     tom.send(tom.open(link_in(text)), "link")

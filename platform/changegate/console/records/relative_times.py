@@ -14,7 +14,7 @@ EXPECTED = "Enter a number, a unit, and ago or ahead, such as 7 days ago or 2 we
 
 
 def relative_words(stored: str) -> str | None:
-    """Return the words of a relative time, or None if there are none for it."""
+    """Return a stored relative time in words, or None if the text is no relative time."""
     found = _STORED.fullmatch(stored)
     if found is None or found["unit"] not in UNITS:
         return None

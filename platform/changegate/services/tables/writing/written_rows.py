@@ -34,7 +34,7 @@ def insert_row(table: Table, values: Mapping[str, Any], caller: Caller) -> None:
     """Postpone the insertion of a row until the commit or the next statement, which raises `OperationFailed`."""
     if table.observer is not None:
         table.observer.created(values, caller)
-    # Most columns of a new record are NULL, and a driver needs longer for each NULL than for a value. Sorted as in
+    # Most columns of a new record are NULL, for which SQLite's driver needs longer than for values. Sorted as in
     # `update_row`.
     names = tuple(sorted([name for name, value in values.items() if value is not None]))
     _insert_statement(table, names).execute_with_commit(values, explain=_explain)
