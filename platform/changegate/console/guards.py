@@ -12,7 +12,7 @@ from changegate.errors import AccessRefused, RecordNotFound
 from changegate.extensions import SAFE_METHODS, csrf
 from changegate.services.access.caller import Caller
 from changegate.services.access.permissions import INTEGRATION_ADMINISTRATORS
-from changegate.services.tables.queries.encoded_query import Condition, EncodedQuery
+from changegate.services.tables.queries.encoded_query import EncodedQuery, equal_query
 from changegate.services.tables.reading.records import count_records
 from changegate.services.tables.registry import get_table
 from changegate.services.users.accounts import caller_of
@@ -117,7 +117,7 @@ def _require_owner() -> None:
     if sent.endpoint in PAGES_FOR_OWNERS and arguments:
         [name] = arguments
         table, field = _NAMED_BY[name]
-        query = EncodedQuery((((Condition(field, "=", (sent.view_args or {})[name]),),),))
+        query = equal_query(field, (sent.view_args or {})[name])
         if not count_records(get_table(table), caller(), query):
             raise RecordNotFound
     elif sent.endpoint not in LISTS_FOR_OWNERS or not owns_integrations():

@@ -7,7 +7,7 @@ from changegate.console.my_work import count_work
 from changegate.models.change_request import CHANGE_STATES
 from changegate.services.access.permissions import INTEGRATION_ADMINISTRATORS
 from changegate.services.integrations.integrations import list_integrations
-from changegate.services.tables.queries.encoded_query import Condition, EncodedQuery
+from changegate.services.tables.queries.encoded_query import equal_query
 from changegate.services.tables.reading.records import count_records
 from changegate.services.tables.registry import get_table
 
@@ -30,5 +30,4 @@ def home_view() -> str:
 
 
 def _count_changes(state: str) -> int:
-    query = EncodedQuery((((Condition("state", "=", state),),),))
-    return count_records(get_table("change_request"), caller(), query)
+    return count_records(get_table("change_request"), caller(), equal_query("state", state))

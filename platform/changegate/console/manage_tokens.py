@@ -29,7 +29,7 @@ from changegate.services.oauth.refresh_tokens import end_refresh_token
 from changegate.services.oauth.revocation import end_token
 from changegate.services.tables.display.display_values import WireRecord
 from changegate.services.tables.display.shapes import Shape
-from changegate.services.tables.queries.encoded_query import Condition, EncodedQuery
+from changegate.services.tables.queries.encoded_query import Condition, EncodedQuery, equal_query
 from changegate.services.tables.reading.records import count_records, read_page
 from changegate.services.tables.registry import get_table
 from changegate.unproxied import current_request
@@ -109,8 +109,7 @@ def _find_chosen(query: EncodedQuery) -> OAuthEntity | None:
     """Return the integration that is the only condition of a query, if the user may see it."""
     match query.alternatives:
         case (((Condition("entity", "=", sys_id),),),):
-            owned = EncodedQuery((((Condition("sys_id", "=", sys_id),),),))
-            is_visible = count_records(get_table("oauth_entity"), caller(), owned) > 0
+            is_visible = count_records(get_table("oauth_entity"), caller(), equal_query("sys_id", sys_id)) > 0
             return db.session.get(OAuthEntity, sys_id) if is_visible else None
     return None
 

@@ -21,7 +21,7 @@ from changegate.services.integrations.integrations import constrain, lock_integr
 from changegate.services.oauth.event_bounds import write_counts
 from changegate.services.oauth.event_search import find_events_by_id, get_event
 from changegate.services.oauth.events import advice_of, claims_of, has_report, report_of
-from changegate.services.tables.queries.encoded_query import Condition, EncodedQuery
+from changegate.services.tables.queries.encoded_query import equal_query
 from changegate.services.tables.reading.records import count_records
 from changegate.services.tables.registry import get_table
 from changegate.unproxied import current_request
@@ -93,8 +93,7 @@ def constrain_view(correlation_id: str) -> ResponseReturnValue:
 
 
 def _is_own(correlation_id: str) -> bool:
-    query = EncodedQuery((((Condition("sys_id", "=", correlation_id),),),))
-    return count_records(get_table("oauth_exchange"), caller(), query) > 0
+    return count_records(get_table("oauth_exchange"), caller(), equal_query("sys_id", correlation_id)) > 0
 
 
 def _find_entity(event: OAuthExchange) -> OAuthEntity | None:

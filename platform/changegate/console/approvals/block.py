@@ -16,7 +16,7 @@ from changegate.services.approvals.rounds import TABLE
 from changegate.services.process.approval_details import ApprovalDetails, get_details, list_waiting
 from changegate.services.tables.display.display_names import find_names
 from changegate.services.tables.display.shapes import DisplayValue, Shape
-from changegate.services.tables.queries.encoded_query import Condition, EncodedQuery
+from changegate.services.tables.queries.encoded_query import equal_query
 from changegate.services.tables.reading.records import get_row, read_page
 from changegate.services.tables.registry import get_table
 from changegate.services.users.roles import ADMIN
@@ -146,9 +146,14 @@ def _asked_by_hand(details: ApprovalDetails, reads_change: bool, caller: Caller)
     else:
         table, sys_id, names = get_table(TABLE), str(details.row["sys_id"]), OF_APPROVAL
     shape = Shape("", DisplayValue.DISPLAY, exclude_reference_link=True, fields=names)
-    query = EncodedQuery((((Condition("sys_id", "=", sys_id),),),))
-    [record] = read_page(table, caller, query, shape, limit=1, offset=0).records
-    return [CoveredField(table.entries[name].label, format_moment(record[name])) for name in names if record[name]]
+    # Empty if the record was deleted in the meantime.
+    records = read_page(table, caller, equal_query("sys_id", sys_id), shape, limit=1, offset=0).records
+    return [
+        CoveredField(table.entries[name].label, format_moment(record[name]))
+        for record in records
+        for name in names
+        if record[name]
+    ]
 
 
 def _local_text(text: str) -> str:

@@ -25,7 +25,7 @@ from changegate.schemas.presets import (
 from changegate.services.scopes.scopes import count_scope_uses, list_scopes
 from changegate.services.scopes.sentences import describe_scope
 from changegate.services.tables.display.shapes import Shape
-from changegate.services.tables.queries.encoded_query import Condition, EncodedQuery, Order
+from changegate.services.tables.queries.encoded_query import Order, equal_query
 from changegate.services.tables.reading.records import read_page
 from changegate.services.tables.registry import get_table
 
@@ -99,6 +99,6 @@ def _list_groups() -> list[str]:
 
 
 def _list_active(table: str, *fields: str) -> Iterable[Mapping[str, str]]:
-    query = EncodedQuery((((Condition("active", "=", "true"),),),), (Order("name"),))
+    query = equal_query("active", "true", Order("name"))
     shape = Shape(settings().base_url, fields=fields)
     return read_page(get_table(table), caller(), query, shape, limit=MOST_NAMES, offset=0).records

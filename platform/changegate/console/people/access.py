@@ -18,7 +18,7 @@ from changegate.services.approvals.reach import list_reachable_rules
 from changegate.services.catalog.grants import OPERATIONS, Permit, permit_of
 from changegate.services.tables.display.display_values import WireRecord
 from changegate.services.tables.display.shapes import DisplayValue, Shape
-from changegate.services.tables.queries.encoded_query import Condition, EncodedQuery, Order
+from changegate.services.tables.queries.encoded_query import Condition, EncodedQuery, Order, equal_query
 from changegate.services.tables.reading.records import read_page
 from changegate.services.tables.registry import TABLES, Table, get_table
 from changegate.services.tables.values import INSTANT_FORMAT
@@ -100,7 +100,7 @@ def _delegations(user: str, who: Caller) -> list[WireRecord]:
 
 
 def _page(table: str, who: Caller, field: str, value: str, fields: tuple[str, ...]) -> list[WireRecord]:
-    return _read(table, who, EncodedQuery((((Condition(field, "=", value),),),), (Order(fields[0]),)), fields)
+    return _read(table, who, equal_query(field, value, Order(fields[0])), fields)
 
 
 def _read(name: str, who: Caller, query: EncodedQuery, fields: tuple[str, ...]) -> list[WireRecord]:

@@ -15,7 +15,7 @@ from changegate.console.records.saving import attempt
 from changegate.errors import ChangegateError, RecordNotFound, RequestUnreadable
 from changegate.services.access.caller import Caller
 from changegate.services.tables.display.shapes import DisplayValue, Shape
-from changegate.services.tables.queries.encoded_query import Condition, EncodedQuery, Order
+from changegate.services.tables.queries.encoded_query import Condition, EncodedQuery, Order, equal_query
 from changegate.services.tables.reading.records import count_records, read_page, require_operation
 from changegate.services.tables.registry import Table, get_table
 from changegate.services.tables.visibility import may_read
@@ -96,7 +96,7 @@ def list_panels(table: str, sys_id: str, who: Caller) -> list[Panel]:
 
 def _panel(assignment: AssignedTable, sys_id: str, who: Caller) -> Panel:
     table = get_table(assignment.table)
-    query = EncodedQuery((((Condition(assignment.of, "=", sys_id),),),), (Order(assignment.other),))
+    query = equal_query(assignment.of, sys_id, Order(assignment.other))
     shape = Shape("", DisplayValue.ALL, exclude_reference_link=True, fields=("sys_id", assignment.other))
     page = read_page(table, who, query, shape, limit=MOST_ASSIGNED, offset=0)
     arguments = current_request().args

@@ -14,7 +14,13 @@ from changegate.services.tables.choices import find_choices
 from changegate.services.tables.display.display_values import WireRecord
 from changegate.services.tables.display.shapes import DisplayValue, Shape
 from changegate.services.tables.queries.clauses import list_ignored
-from changegate.services.tables.queries.encoded_query import TEXT_SEARCH, Condition, EncodedQuery, render_encoded_query
+from changegate.services.tables.queries.encoded_query import (
+    TEXT_SEARCH,
+    Condition,
+    EncodedQuery,
+    render_encoded_query,
+    render_term,
+)
 from changegate.services.tables.queries.query_measure import require_measure
 from changegate.services.tables.reading.records import read_page, require_operation
 from changegate.services.tables.registry import Access, Table, View, find_table, get_table
@@ -115,11 +121,9 @@ def find_ignored(table: Table, caller: Caller, query: EncodedQuery) -> list[str]
     """Return the items of a query that the list of a table ignores, as they were written."""
     if not isinstance(table, ComputedTable):
         return list_ignored(Walks(table, caller.permissions), query, caller)
-    terms = (term for group in query.alternatives for chain in group for term in chain)
-    unknown = (
-        term for term in terms if not isinstance(term, Condition) or term.field not in {TEXT_SEARCH, *table.declared}
-    )
-    return [*query.unreadable, *(render_encoded_query(EncodedQuery((((term,),),))) for term in unknown)]
+    known = {TEXT_SEARCH, *table.declared}
+    ignored = (term for term in query.terms if not isinstance(term, Condition) or term.field not in known)
+    return [*query.unreadable, *map(render_term, ignored)]
 
 
 def find_labels(table: Table, names: Iterable[str]) -> Mapping[str, Mapping[str, str]]:

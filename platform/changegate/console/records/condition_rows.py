@@ -5,7 +5,7 @@ conditions on related records, stay as the text of an encoded query.
 """
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from werkzeug.datastructures import MultiDict
@@ -17,12 +17,11 @@ from changegate.models.base import Entry
 from changegate.printable import typed
 from changegate.services.tables.queries.encoded_query import (
     AllOf,
-    AnyOf,
     Condition,
     EncodedQuery,
     Term,
     parse_encoded_query,
-    render_encoded_query,
+    render_term,
 )
 from changegate.services.tables.queries.operators import ME, MY_GROUPS
 from changegate.services.tables.values import INSTANT_FORMAT, local_text
@@ -162,7 +161,7 @@ def _row(join: str, term: Term, entries: Mapping[str, Entry]) -> ConditionRow:
     entry = entries.get(term.field) if isinstance(term, Condition) else None
     operator = operator_of(term) if isinstance(term, Condition) else None
     if not isinstance(term, Condition) or entry is None or operator is None:
-        return ConditionRow(join, operator=ENCODED, value=text_of_terms(((term,),)))
+        return ConditionRow(join, operator=ENCODED, value=render_term(term))
     return ConditionRow(join, term.field, operator.name, shown_value(term, entry))
 
 
@@ -174,11 +173,6 @@ def operator_of(condition: Condition) -> BuilderOperator | None:
     if condition.operator.startswith(RELATIVE) and relative_words(condition.value) is None:
         return None
     return None if condition.operator in DYNAMIC_FILTERS else OPERATORS_BY_NAME.get(condition.operator)
-
-
-def text_of_terms(chains: Iterable[AnyOf]) -> str:
-    """Return the encoded query of chains of terms."""
-    return render_encoded_query(EncodedQuery((tuple(chains),)))
 
 
 def shown_value(condition: Condition, entry: Entry) -> str:

@@ -1,15 +1,15 @@
 """The query of a list in words: one crumb for each condition, with links that go back to it or remove it."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from changegate.console.records.computed_lists import find_labels
-from changegate.console.records.condition_rows import operator_of, shown_value, text_of_terms
+from changegate.console.records.condition_rows import operator_of, shown_value
 from changegate.console.records.list_state import ListState
 from changegate.models.base import SYS_ID_LENGTH
 from changegate.services.access.caller import Caller
 from changegate.services.tables.display.display_names import Names, find_names
-from changegate.services.tables.queries.encoded_query import TEXT_SEARCH, AnyOf, Condition, EncodedQuery, Term
+from changegate.services.tables.queries.encoded_query import TEXT_SEARCH, AnyOf, Condition, Term, render_term
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Crumb:
 
 def crumbs_of(state: ListState, caller: Caller) -> list[Crumb]:
     """Return the crumbs of the conditions of a list."""
-    conditions = [term for chain in _chains(state.conditions) for term in chain if isinstance(term, Condition)]
+    conditions = [term for term in state.conditions.terms if isinstance(term, Condition)]
     names = _names(state, conditions, caller)
     choices = find_labels(state.table, {term.field for term in conditions if term.field in state.table.entries})
     crumbs = []
@@ -48,11 +48,6 @@ def crumbs_of(state: ListState, caller: Caller) -> list[Crumb]:
     return crumbs
 
 
-def _chains(query: EncodedQuery) -> Iterator[AnyOf]:
-    for group in query.alternatives:
-        yield from group
-
-
 def _chain_words(state: ListState, chain: AnyOf, names: Names, choices: Mapping[str, Mapping[str, str]]) -> str:
     """Return the words of terms joined by OR; a term of the same field and operator adds its value only."""
     parts = [_words(state, term, names, choices) for term in chain]
@@ -66,12 +61,12 @@ def _chain_words(state: ListState, chain: AnyOf, names: Names, choices: Mapping[
 def _words(state: ListState, term: Term, names: Names, choices: Mapping[str, Mapping[str, str]]) -> tuple[str, str]:
     """Return the field and operator of a term in words, and its value; other terms only have their text."""
     if not isinstance(term, Condition):
-        return "", text_of_terms(((term,),))
+        return "", render_term(term)
     if term.field == TEXT_SEARCH:
         return "Text contains", term.value
     entry, operator = state.table.entries.get(term.field), operator_of(term)
     if entry is None or operator is None:
-        return "", text_of_terms(((term,),))
+        return "", render_term(term)
     value = shown_value(term, entry)
     if entry.reference:
         value = names.get(entry.reference, {}).get(value, value)

@@ -11,6 +11,7 @@ from changegate.services.tables.queries.encoded_query import (
     Condition,
     EncodedQuery,
     Order,
+    equal_query,
     parse_encoded_query,
     render_encoded_query,
 )
@@ -155,7 +156,7 @@ def page_number(text: str) -> int:
 
 def query_of(field: str, value: str) -> str:
     """Return the encoded query of the records whose field has a value."""
-    return render_encoded_query(EncodedQuery((((Condition(field, "=", value),),),)))
+    return render_encoded_query(equal_query(field, value))
 
 
 def default_order(table: Table) -> Order:

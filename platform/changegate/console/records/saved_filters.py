@@ -6,7 +6,7 @@ from changegate.errors import InputInvalid
 from changegate.printable import typed
 from changegate.services.access.caller import Caller
 from changegate.services.tables.display.shapes import Shape
-from changegate.services.tables.queries.encoded_query import Condition, EncodedQuery, Order
+from changegate.services.tables.queries.encoded_query import Order, equal_query
 from changegate.services.tables.reading.records import read_page
 from changegate.services.tables.registry import Table, get_table
 from changegate.services.tables.writing.records import create_record, delete_record
@@ -16,7 +16,7 @@ MOST_FILTERS = 50
 
 def list_filters(table: Table, caller: Caller) -> list[Mapping[str, str]]:
     """Return the filters of a table that the caller may use, by title."""
-    query = EncodedQuery((((Condition("table", "=", table.name),),),), (Order("title"),))
+    query = equal_query("table", table.name, Order("title"))
     shape = Shape("", exclude_reference_link=True, fields=("sys_id", "title", "filter", "user"))
     return list(read_page(get_table("sys_filter"), caller, query, shape, limit=MOST_FILTERS, offset=0).records)
 

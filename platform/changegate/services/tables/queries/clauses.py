@@ -25,7 +25,7 @@ from changegate.services.tables.queries.encoded_query import (
     Order,
     RelatedCount,
     Term,
-    render_encoded_query,
+    render_term,
 )
 from changegate.services.tables.queries.operators import clause_of, contains_word
 from changegate.services.tables.queries.query_measure import require_measure, size_of
@@ -74,9 +74,8 @@ def where_clause(walks: Walks, query: EncodedQuery, caller: Caller) -> Clause | 
 def list_ignored(walks: Walks, query: EncodedQuery, caller: Caller) -> list[str]:
     """Return the items of a query that `where_clause` ignores, as they were written."""
     inquiry = Inquiry(walks, moment_of(caller, now().replace(microsecond=0)))
-    terms = (term for group in query.alternatives for chain in group for term in chain)
-    ignored = (term for term in terms if isinstance(term, Condition) and not _is_understood(inquiry, term))
-    return [*query.unreadable, *(render_encoded_query(EncodedQuery((((term,),),))) for term in ignored)]
+    ignored = (term for term in query.terms if isinstance(term, Condition) and not _is_understood(inquiry, term))
+    return [*query.unreadable, *map(render_term, ignored)]
 
 
 def _is_understood(inquiry: Inquiry, term: Condition) -> bool:

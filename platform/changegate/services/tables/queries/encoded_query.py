@@ -88,6 +88,11 @@ class EncodedQuery:
     unreadable: tuple[str, ...] = ()
 
     @property
+    def terms(self) -> Iterator[Term]:
+        """Return all terms, in the order of the text."""
+        return (term for group in self.alternatives for chain in group for term in chain)
+
+    @property
     def malformed(self) -> str | None:
         """Return the first unreadable item that begins like a condition on other records, or None."""
         return next(filter(_ON_OTHER_RECORDS.match, self.unreadable), None)
@@ -96,6 +101,11 @@ class EncodedQuery:
 def parse_encoded_query(text: str) -> EncodedQuery:
     """Parse any text. Items that are not valid conditions become `unreadable`."""
     return _read((item.replace("^^", "^") for item in _ITEM.findall(text)), depth=0)
+
+
+def equal_query(field: str, value: str, *orders: Order) -> EncodedQuery:
+    """Return the query of the records whose field has a value."""
+    return EncodedQuery((((Condition(field, "=", value),),),), orders)
 
 
 def render_encoded_query(query: EncodedQuery) -> str:
@@ -112,15 +122,16 @@ def _render_unreadable(item: str) -> str:
 
 
 def _render_group(group: AllOf) -> str:
-    return "^".join("^OR".join(_render_term(term) for term in chain) for chain in group)
+    return "^".join("^OR".join(render_term(term) for term in chain) for chain in group)
 
 
-def _render_term(term: Term) -> str:
+def render_term(term: Term) -> str:
+    """Return the text of one term."""
     if isinstance(term, Condition):
         return f"{term.field}{term.operator}{term.value.replace('^', '^^')}"
     if isinstance(term, Joined):
         fields = f"{term.own_table}.{term.own_field}={term.table}.{term.field}"
-        return f"JOIN{fields}!{_render_term(term.condition) if term.condition else ''}"
+        return f"JOIN{fields}!{render_term(term.condition) if term.condition else ''}"
     head = f"RLQUERY{term.table}.{term.field},{term.operator}{term.count}"
     return "^".join(item for item in (head, render_encoded_query(term.query), _END_OF_RELATED) if item)
 
@@ -226,8 +237,7 @@ def _items_of_related(left: Iterator[str]) -> list[str]:
 
 def searches_text(query: EncodedQuery) -> bool:
     """Return whether a query searches for a text within texts."""
-    terms = (term for group in query.alternatives for chain in group for term in chain)
-    return any(isinstance(term, Condition) and _is_text_search(term) for term in terms)
+    return any(isinstance(term, Condition) and _is_text_search(term) for term in query.terms)
 
 
 def _is_text_search(condition: Condition) -> bool:
