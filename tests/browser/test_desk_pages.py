@@ -9,6 +9,13 @@ from tests.support.live_desk import administer
 from tests.support.live_users import Person, add_person
 from tests.support.servers import Running
 
+# Drops a file on an element, as a person does who drags it there from a folder.
+DROP = """(zone) => {
+  const dragged = new DataTransfer();
+  dragged.items.add(new File(["Unplug the old switch."], "steps.txt", { type: "text/plain" }));
+  zone.dispatchEvent(new DragEvent("drop", { dataTransfer: dragged, bubbles: true, cancelable: true }));
+}"""
+
 
 def add_colleagues(desk: Running) -> tuple[Person, Person, str]:
     """Add two engineers, the second of whom manages their group; return them and the name of the group."""
@@ -53,6 +60,9 @@ def test_two_people_take_a_change_to_its_approval(browser: Browser, desk: Runnin
         page.get_by_label("Add to the activity").fill("Looks good")
         page.get_by_role("button", name="Add", exact=True).click()
         expect(page.get_by_text("Looks good")).to_be_visible()
+        page.goto(f"{change}?tab=files")
+        page.locator("[data-drop]").evaluate(DROP)
+        expect(page.get_by_role("link", name="steps.txt")).to_be_visible()
 
 
 def test_a_bulk_change_offers_choices_and_suggests_records(browser: Browser, desk: Running) -> None:
