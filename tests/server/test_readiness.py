@@ -1,12 +1,18 @@
 """Health and readiness while the database is silent, while all threads are busy, and while the server drains."""
 
 import asyncio
+import multiprocessing
+from collections.abc import Callable
+from datetime import timedelta
+from itertools import count
+from typing import Any
 
 import pytest
 from flask import Flask
 
 from changegate.database import silence
 from changegate.server import Front, readiness
+from changegate.server.draining import DrainingServer
 from tests.support.asgi_client import Client, ask, ask_at_once, finish, scope_of
 from tests.support.faulty_route import FaultyRoute
 
@@ -62,3 +68,23 @@ def test_a_draining_server_is_not_ready_and_answers_requests(app: Flask) -> None
     assert readiness.DRAINING.encode() in answered.body
     assert ask(server, scope_of("GET", "/healthz")).status == 200
     assert ask(server, scope_of("GET", "/login")).status == 200
+
+
+def test_workers_that_are_killed_while_they_look_leave_the_state_readable() -> None:
+    server = DrainingServer(timedelta(), "unused")
+    for _ in range(30):
+        looked, tell = multiprocessing.Pipe(duplex=False)
+        worker = multiprocessing.get_context("fork").Process(target=_look_forever, args=(server.is_draining, tell))
+        worker.start()
+        is_looking = looked.poll(30)
+        worker.kill()
+        worker.join()
+        assert is_looking
+    assert not server.is_draining()
+
+
+def _look_forever(is_draining: Callable[[], bool], tell: Any) -> None:
+    for look in count():
+        is_draining()
+        if look == 100:
+            tell.send(None)

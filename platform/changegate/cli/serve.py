@@ -134,7 +134,7 @@ def run_server(
         # A worker that was killed, for example because the machine ran out of memory, must not take the others along.
         respawn_failed_workers=True,
     )
-    server.serve(target_loader=partial(load, server.draining.is_set), wrap_loader=False)
+    server.serve(target_loader=partial(load, server.is_draining), wrap_loader=False)
 
 
 def load_app(

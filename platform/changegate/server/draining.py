@@ -1,13 +1,16 @@
 """The parent of the worker processes, which gives load balancers time to notice that the server will stop.
 
-SIGTERM ──> `draining` is set: readiness checks of all workers fail, and requests are still answered
+SIGTERM ──> `is_draining` is true: readiness checks of all workers fail, and requests are still answered
 ──> after the drain time, or at the next signal: the workers stop listening, finish their requests, and end
 """
 
-import multiprocessing
 import signal
 import threading
+from collections.abc import Callable
+from ctypes import c_bool
 from datetime import timedelta
+from functools import partial
+from multiprocessing.sharedctypes import RawValue
 from typing import Any
 
 from granian.server.mp import MPServer
@@ -18,10 +21,16 @@ class DrainingServer(MPServer):
 
     def __init__(self, drain_time: timedelta, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.draining = multiprocessing.Event()
+        # Not an Event: a worker that is killed while it holds the lock of an Event would stop all others.
+        self._is_draining = RawValue(c_bool, False)
         self._drain_time = drain_time
         self._is_terminated = False
         self._is_hurried = threading.Event()
+
+    @property
+    def is_draining(self) -> Callable[[], bool]:
+        """Return the function that tells every worker whether the server drains."""
+        return partial(getattr, self._is_draining, "value")
 
     def signal_handler_interrupt(self, *arguments: Any, **options: Any) -> None:
         """Note the signal; the second one ends the pause."""
@@ -32,7 +41,7 @@ class DrainingServer(MPServer):
 
     def shutdown(self, exit_code: int = 0) -> None:
         """Pause after SIGTERM, then stop the workers."""
-        self.draining.set()
+        self._is_draining.value = True
         if self._is_terminated:
             self._is_hurried.wait(self._drain_time.total_seconds())
         super().shutdown(exit_code)  # type: ignore[no-untyped-call]
