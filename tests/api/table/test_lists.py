@@ -4,6 +4,7 @@ See docs/reference/table-api.md, docs/reference/encoded-queries.md.
 """
 
 import re
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -97,14 +98,17 @@ def test_drops_the_links_and_keeps_the_count_on_request(api: TableApi, seven: li
 
 def followed(client: FlaskClient, admin: dict[str, str], api: TableApi, **params: Any) -> list[str]:
     """Return the numbers of all records, by the links from one page to the next."""
-    response, numbers = api.page(**params), []
+    return [number for numbers in pages_from(client, admin, api.page(**params)) for number in numbers]
+
+
+def pages_from(client: FlaskClient, admin: dict[str, str], response: Any) -> Iterator[list[str]]:
+    """Yield the numbers of the records of each page, from a response on, by the links from one page to the next."""
     for _ in range(10):
-        numbers += [record["number"] for record in result_of(response)]
+        yield [record["number"] for record in result_of(response)]
         pages = {relation: address for address, relation in LINK.findall(response.headers.get("Link", ""))}
         if "next" not in pages:
             break
         response = client.get(pages["next"].removeprefix(BASE_URL), headers=admin)
-    return numbers
 
 
 ORDERS = ("", "ORDERBYnumber", "ORDERBYDESCnumber", "ORDERBYDESCsys_created_on", "ORDERBYpriority", "ORDERBYstart_date")
@@ -129,6 +133,19 @@ def test_a_link_begins_after_the_last_record_of_its_page(
     after = client.get(address.removeprefix(BASE_URL), headers=admin)
     assert [record["number"] for record in result_of(after)] == [seven[4]["number"], seven[3]["number"]]
     assert after.headers["X-Total-Count"] == "7"
+
+
+@pytest.mark.parametrize(("removed", "added"), [(3, 0), (0, 3)])
+def test_the_links_end_with_the_last_record_although_earlier_ones_come_and_go(
+    client: FlaskClient, admin: dict[str, str], api: TableApi, seven: list[dict[str, Any]], removed: int, added: int
+) -> None:
+    numbers = [record["number"] for record in seven]
+    first = api.page(query="ORDERBYDESCnumber", limit=3)
+    for record in seven[7 - removed :]:
+        api.delete(record["sys_id"])
+    for _ in range(added):
+        api.created()
+    assert [*pages_from(client, admin, first)] == [numbers[:3:-1], numbers[3:0:-1], numbers[:1]]
 
 
 @pytest.mark.parametrize("after", ["x", "f" * 32, "f" * 40, "f" * 32 + "\0"])

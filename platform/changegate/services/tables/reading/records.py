@@ -93,22 +93,21 @@ def read_page(
     require_time(for_search=True)
     selection = select_fields(table, caller.permissions, shape)
     matching = Matching(table, caller, query, after)
-    if counts:
-        page, total = _find_page(matching, limit, offset)
-        sys_ids, has_more = page.sys_ids, offset + len(page.sys_ids) < total
-    else:
-        page, total = matching.list_page(limit + 1, offset), 0
-        sys_ids, has_more = page.sys_ids[:limit], len(page.sys_ids) > limit
-    return Page(Records(selection, sys_ids, caller, shape), total, counts, has_more, matching.key_of(page, limit))
+    page, total = _find_page(matching, limit, offset) if counts else (matching.list_page(limit + 1, offset), 0)
+    # Not from the total: after a key, the number of earlier records may have changed since their pages were read.
+    has_more = len(page.sys_ids) > limit
+    records = Records(selection, page.sys_ids[:limit], caller, shape)
+    return Page(records, total, counts, has_more, matching.key_of(page, limit))
 
 
 def _find_page(matching: Matching, limit: int, offset: int) -> tuple[PageRows, int]:
-    """Return a page and the number of all matches; the end of the last page is that number."""
+    """Return a page with the first record of the next one, and the number of all matches."""
     if 0 < limit <= LIKELY_NOT_ALL:
-        return matching.list_and_count(limit, offset)
-    page = matching.list_page(limit, offset) if limit else PageRows([], [])
+        return matching.list_and_count(limit + 1, offset)
+    page = matching.list_page(limit + 1, offset) if limit else PageRows([], [])
     found = len(page.sys_ids)
-    is_last = 0 < found < limit or (limit and not found and not offset)
+    # The end of the last page is the number of all matches.
+    is_last = 0 < found <= limit or (limit and not found and not offset)
     return page, offset + found if is_last and not matching.begins_after else matching.count()
 
 
