@@ -133,6 +133,36 @@ def test_a_worker_that_was_killed_is_replaced_and_the_others_serve_on(instance: 
         assert server.process.wait(STOP_SECONDS) == 0
 
 
+# Once the first file exists, a worker that starts says so by the second, and starts no further.
+SLOW_START = """
+import time
+from importlib import import_module
+from pathlib import Path
+
+serve = import_module("changegate.cli.serve")
+create_app = serve.create_app
+serve.KILL_TIMEOUT_SECONDS = 3600
+
+def create_slowly(**options):
+    if Path({slow!r}).exists():
+        Path({starting!r}).touch()
+        time.sleep(3600)
+    return create_app(**options)
+
+serve.create_app = create_slowly
+"""
+
+
+def test_a_signal_stops_a_worker_that_is_still_starting(instance: Path, tmp_path: Path) -> None:
+    slow, starting = tmp_path / "slow", tmp_path / "starting"
+    with running_changegate(instance, patches=SLOW_START.format(slow=str(slow), starting=str(starting))) as server:
+        slow.touch()
+        os.kill(workers_of(server)[0], signal.SIGKILL)
+        _wait_until(starting.exists)
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(STOP_SECONDS) == 0
+
+
 def test_links_carry_the_address_that_is_configured(tmp_path: Path) -> None:
     folder = tmp_path / "instance"
     folder.mkdir(mode=0o700)

@@ -4,6 +4,7 @@ SIGTERM ──> `is_draining` is true: readiness checks of all workers fail, and
 ──> after the drain time, or at the next signal: the workers stop listening, finish their requests, and end
 """
 
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -34,9 +35,13 @@ class DrainingServer(MPServer):
 
     def signal_handler_interrupt(self, *arguments: Any, **options: Any) -> None:
         """Note the signal; the second one ends the pause."""
+        self._is_terminated = arguments[:1] == (signal.SIGTERM,)
+        if self._is_terminated and os.getpid() != self.pid:
+            # A worker inherits this handler, and has one of its own only once the application is loaded.
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.raise_signal(signal.SIGTERM)
         if self.interrupt_signal:
             self._is_hurried.set()
-        self._is_terminated = arguments[:1] == (signal.SIGTERM,)
         super().signal_handler_interrupt(*arguments, **options)  # type: ignore[no-untyped-call]
 
     def shutdown(self, exit_code: int = 0) -> None:
