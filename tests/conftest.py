@@ -33,6 +33,8 @@ from tests.support.speedups import (
     unnoted_processes,
 )
 
+# Their fixtures are for all tests.
+pytest_plugins = [f"tests.support.{name}" for name in ("postgres", "faulty_route", "token_desk", "grant_desk")]
 ADMIN_PASSWORD = "correct horse battery"
 BASE_URL = "https://change.example.com"
 # Python's own 700 have it look for garbage many times in each test.
@@ -147,6 +149,13 @@ def app(tmp_path: Path, prepared_database: bytes, settings: dict[str, str]) -> I
     yield app
     with app.app_context():
         db.engine.dispose()
+
+
+@pytest.fixture
+def app_context(app: Flask) -> Iterator[None]:
+    """Run a test in the context of the application."""
+    with app.app_context():
+        yield
 
 
 @pytest.fixture

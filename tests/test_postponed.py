@@ -15,10 +15,7 @@ from changegate.database.turns import has_turn
 from changegate.extensions import db
 from changegate.models import SysUserRole
 from changegate.postponed import CAN_POSTPONE, Postponed, can_postpone, forbid_postponing
-from tests.support.postgres import either_app, prepared_postgres
 from tests.support.postponing import CHECKS, Runner, run_postponing
-
-__all__ = ["either_app", "prepared_postgres"]
 
 Write = Callable[[str], None]
 

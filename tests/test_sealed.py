@@ -1,22 +1,15 @@
 """Encrypted secrets in the database."""
 
 import base64
-from collections.abc import Iterator
 
 import pytest
-from flask import Flask
 
 from changegate import create_app
 from changegate.errors import SealBroken
 from changegate.sealed import VERSION, seal, unseal
 
+pytestmark = pytest.mark.usefixtures("app_context")
 SECRET = "correct horse battery staple"
-
-
-@pytest.fixture(autouse=True)
-def within_context(app: Flask) -> Iterator[None]:
-    with app.app_context():
-        yield
 
 
 @pytest.mark.parametrize("secret", [b"", b"\0\xff", "né", SECRET, b"x" * 10_000])

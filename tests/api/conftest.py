@@ -5,10 +5,7 @@ from collections.abc import Iterator
 import pytest
 from flask import Flask
 
-from tests.support.postgres import either_app, prepared_postgres
-from tests.support.token_desk import Integration, TokenDesk, allowed_loopback, either_desk, token_desk
-
-__all__ = ["allowed_loopback", "either_app", "either_desk", "prepared_postgres"]
+from tests.support.token_desk import Integration, TokenDesk, token_desk
 
 
 @pytest.fixture

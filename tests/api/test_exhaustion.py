@@ -11,10 +11,8 @@ from sqlalchemy import text
 from changegate.api import batch, subrequests
 from changegate.database import connection
 from changegate.services.attachments import reading
-from tests.support.postgres import postgres_app, prepared_postgres
 from tests.support.table_api import CHANGES, TableApi, error_of
 
-__all__ = ["postgres_app", "prepared_postgres"]
 BATCH = "/api/now/v1/batch"
 STATS = "/api/now/stats/change_request"
 MEGABYTE = 1024 * 1024

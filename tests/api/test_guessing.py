@@ -12,10 +12,9 @@ from changegate.services.oauth.grant_types import CLIENT_CREDENTIALS
 from changegate.services.users import verified_passwords
 from tests.conftest import basic
 from tests.console.visitor import Visitor
-from tests.support.grant_desk import MARIA, PASSWORD, GrantDesk, allowed_passwords
+from tests.support.grant_desk import MARIA, PASSWORD, GrantDesk
 from tests.support.token_desk import CHANGES, RFC_PATH, SERVICENOW_PATH, TokenDesk, basic_header
 
-__all__ = ["allowed_passwords"]
 pytestmark = pytest.mark.usefixtures("allowed_passwords")
 GRANT = {"grant_type": CLIENT_CREDENTIALS}
 ELSEWHERE = "192.0.2.7"

@@ -17,11 +17,9 @@ from changegate.services.tables.queries.comparison import MAX_FRAGMENT
 from tests.conftest import ADMIN_PASSWORD, basic
 from tests.console.visitor import Visitor
 from tests.support.long_texts import FIELDS, MOST, insert_journals, insert_long_texts, searches
-from tests.support.postgres import either_app, prepared_postgres
 from tests.support.processor import assert_cheap
 from tests.support.table_api import CHANGES, TableApi, error_of, result_of
 
-__all__ = ["either_app", "prepared_postgres"]
 ADMIN = ("6816f79cc0a8016401c5a33be04be441", "")
 BATCH = "/api/now/v1/batch"
 STATS = "/api/now/stats/change_request"

@@ -11,9 +11,6 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from tests.support.integration_api import INTEGRATIONS, LEAST, AdminApi
-from tests.support.postgres import either_app, prepared_postgres
-
-__all__ = ["either_app", "prepared_postgres"]
 
 SCOPES = "/api/now/oauth/scopes"
 

@@ -11,9 +11,6 @@ from werkzeug.test import TestResponse
 
 from changegate.extensions import db
 from changegate.models import ChangeRequest
-from tests.support.postgres import either_app, prepared_postgres
-
-__all__ = ["either_app", "prepared_postgres"]
 
 CHANGES = "/api/now/table/change_request"
 FORM = "application/x-www-form-urlencoded"

@@ -11,10 +11,8 @@ from changegate.extensions import db
 from changegate.models import OAuthEntity, SysUser
 from tests.console.conftest import SignIn
 from tests.console.visitor import Visitor, forms_of
-from tests.support.grant_desk import MARIA, GrantDesk, allowed_passwords
+from tests.support.grant_desk import MARIA, GrantDesk
 from tests.support.token_desk import ROBOT, Integration, token_desk
-
-__all__ = ["allowed_passwords"]
 
 pytestmark = pytest.mark.usefixtures("allowed_passwords")
 TOKENS = "/tokens"

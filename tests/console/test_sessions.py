@@ -16,9 +16,7 @@ from tests.conftest import BASE_URL, Clock, basic
 from tests.console.conftest import PASSWORD
 from tests.console.visitor import Visitor, forms_of
 from tests.support.jobs import run_due_jobs
-from tests.support.postgres import either_app, prepared_postgres
 
-__all__ = ["either_app", "prepared_postgres"]
 COOKIE = "changegate_session"
 USERS = "/api/now/table/sys_user"
 

@@ -1,6 +1,5 @@
 """Compiled SELECTs on both databases, and how many of them are kept."""
 
-from collections.abc import Iterator
 from functools import partial
 
 import pytest
@@ -17,17 +16,11 @@ ROLES = SysUserRole.__table__
 NAME = ROLES.c["name"]
 
 
-@pytest.fixture
-def at_work(either_app: Flask) -> Iterator[None]:
-    with either_app.app_context():
-        yield
-
-
 def by_name() -> Select[str]:
     return select(NAME).where(NAME == parameter("wanted"))
 
 
-@pytest.mark.usefixtures("at_work")
+@pytest.mark.usefixtures("either_app_context")
 def test_takes_values_and_lists_by_name() -> None:
     listed = NAME.in_(bindparam("listed", ["x", "y"], expanding=True))
     is_chosen = or_(listed, NAME == parameter("wanted"), ROLES.c["sys_mod_count"] < parameter("least"))
@@ -37,19 +30,19 @@ def test_takes_values_and_lists_by_name() -> None:
     assert list(compiled.fetch(connection(), {"listed": ["nobody", "x"]})) == []
 
 
-@pytest.mark.usefixtures("at_work")
+@pytest.mark.usefixtures("either_app_context")
 def test_keeps_what_a_statement_was_made_with() -> None:
     compiled = CompiledSelect(select(NAME).where(NAME.in_(["itil", "admin"])).order_by(NAME), connection().dialect)
     assert [row[0] for row in compiled.fetch(connection(), {})] == ["admin", "itil"]
 
 
-@pytest.mark.usefixtures("at_work")
+@pytest.mark.usefixtures("either_app_context")
 def test_never_takes_a_value_for_sql() -> None:
     compiled = CompiledSelect(by_name(), connection().dialect)
     assert list(compiled.fetch(connection(), {"wanted": "' OR '1'='1"})) == []
 
 
-@pytest.mark.usefixtures("at_work")
+@pytest.mark.usefixtures("either_app_context")
 def test_raises_the_errors_of_sqlalchemy_without_values() -> None:
     compiled = CompiledSelect(by_name(), connection().dialect)
     with pytest.raises(DBAPIError) as caught:
@@ -57,7 +50,7 @@ def test_raises_the_errors_of_sqlalchemy_without_values() -> None:
     assert "a secret" not in str(caught.value)
 
 
-@pytest.mark.usefixtures("at_work")
+@pytest.mark.usefixtures("either_app_context")
 def test_builds_a_statement_once_and_drops_the_least_recently_used() -> None:
     built: list[int] = []
 

@@ -27,9 +27,8 @@ from changegate.services.users.accounts import get_user
 from tests.conftest import ADMIN_PASSWORD, basic
 from tests.console.visitor import Visitor
 from tests.support.table_api import CHANGES, TableApi
-from tests.support.token_desk import Integration, TokenDesk, allowed_loopback, either_desk
+from tests.support.token_desk import Integration, TokenDesk
 
-__all__ = ["allowed_loopback", "either_desk"]
 REQUEST_ID = 32
 Break = Callable[[], None]
 

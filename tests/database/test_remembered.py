@@ -1,10 +1,8 @@
 """What is made of a row and remembered: the row is read each time, and what it says decides."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from flask import Flask
 from sqlalchemy import insert, select, update
 
 from changegate.database import commit, connection
@@ -24,13 +22,7 @@ class Made:
 
 
 @pytest.fixture
-def at_work(either_app: Flask) -> Iterator[None]:
-    with either_app.app_context():
-        yield
-
-
-@pytest.fixture
-def remembered(at_work: None) -> Remembered[Made]:
+def remembered(either_app_context: None) -> Remembered[Made]:
     _insert("a", "one")
     return Remembered(Prepared(BY_NAME), Made)
 
@@ -68,7 +60,7 @@ def test_returns_none_when_the_row_was_deleted(remembered: Remembered[Made]) -> 
     assert remembered.first({"wanted": "a"}) is None
 
 
-@pytest.mark.usefixtures("at_work")
+@pytest.mark.usefixtures("either_app_context")
 def test_keeps_no_more_than_it_may() -> None:
     for number in range(5):
         _insert(f"g{number}", "x")

@@ -1,11 +1,9 @@
 """Text searches find the same records as a comparison of every row, whatever the index contains already."""
 
 import sqlite3
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from flask import Flask
 from sqlalchemy import delete, insert, text, update
 
 from changegate.database import commit, connection, rollback
@@ -16,17 +14,10 @@ from changegate.models.base import new_sys_id
 from changegate.services.catalog import TABLES
 from changegate.services.tables.queries.query_measure import MAX_LOOKUPS
 from changegate.services.tables.upkeep import index_texts
-from tests.support.postgres import either_app, prepared_postgres
 from tests.support.queries import ADMIN, find
 
-__all__ = ["either_app", "prepared_postgres"]
+pytestmark = pytest.mark.usefixtures("either_app_context")
 WORD = "123TEXTQUERY321="
-
-
-@pytest.fixture(autouse=True)
-def at_work(either_app: Flask) -> Iterator[None]:
-    with either_app.app_context():
-        yield
 
 
 def add(description: str, **fields: Any) -> str:

@@ -18,9 +18,7 @@ from changegate.database.turns import has_turn
 from changegate.extensions import db
 from changegate.services.users import verified_passwords
 from changegate.unproxied import current_request
-from tests.support.token_desk import TokenDesk, allowed_loopback, token_desk
-
-__all__ = ["allowed_loopback"]
+from tests.support.token_desk import TokenDesk, token_desk
 
 TIMEOUT = 10.0
 LONG_STATEMENT = (

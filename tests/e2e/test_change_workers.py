@@ -9,10 +9,7 @@ import pytest
 
 from tests.conftest import ADMIN_PASSWORD
 from tests.support.live_desk import administer
-from tests.support.postgres import prepared_postgres
 from tests.support.servers import free_port, running_changegate
-
-__all__ = ["prepared_postgres"]
 
 CHANGE_API = "/api/sn_chg_rest/change"
 MOST_SECONDS = 120

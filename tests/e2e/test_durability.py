@@ -18,10 +18,7 @@ import requests
 
 from tests.conftest import ADMIN_PASSWORD
 from tests.support.live_desk import CHANGES, LiveDesk, administer
-from tests.support.postgres import prepared_postgres
 from tests.support.servers import Running, free_port, running_changegate
-
-__all__ = ["prepared_postgres"]
 
 CLIENTS = 6
 CHANGES_BEFORE_A_KILL = 60

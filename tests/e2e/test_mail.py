@@ -12,11 +12,8 @@ from changegate import create_app
 from changegate.cli.prepare import prepare_instance
 from changegate.extensions import db
 from tests.services.mail.test_outbox import queue, rows
-from tests.support.postgres import prepared_postgres
 from tests.support.servers import START_SECONDS, environment_of, start, stop, wait_until
 from tests.support.smtp_server import SENDER, mail_server
-
-__all__ = ["prepared_postgres"]
 
 
 def states(app: Flask) -> list[str]:

@@ -17,10 +17,7 @@ from changegate.database.schema import newest_migration
 from changegate.factory import MIGRATIONS
 from tests.conftest import ADMIN_PASSWORD
 from tests.support.live_desk import CHANGES
-from tests.support.postgres import prepared_postgres
 from tests.support.servers import COMMAND, Running, environment_of, running_changegate, start, stop
-
-__all__ = ["prepared_postgres"]
 
 OLDEST = "0052"
 OWN = newest_migration(MIGRATIONS)

@@ -19,10 +19,7 @@ from changegate.services.jobs.queue import enqueue
 from tests.conftest import ADMIN_PASSWORD
 from tests.e2e.job_kinds import KIND
 from tests.support.jobs import stored_jobs
-from tests.support.postgres import either_app, prepared_postgres
 from tests.support.servers import COMMAND, Process, Running, environment_of, running_changegate, start, wait_until
-
-__all__ = ["either_app", "prepared_postgres"]
 
 WORKER = f"import tests.e2e.job_kinds\n{COMMAND}"
 # Generous: the processes share the machine with others.

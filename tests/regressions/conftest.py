@@ -6,10 +6,7 @@ import pytest
 from flask import Flask
 
 from tests.regressions.attack import slug
-from tests.support.postgres import either_app, prepared_postgres
-from tests.support.token_desk import Integration, TokenDesk, allowed_loopback, either_desk, token_desk
-
-__all__ = ["allowed_loopback", "either_app", "either_desk", "prepared_postgres"]
+from tests.support.token_desk import Integration, TokenDesk, token_desk
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

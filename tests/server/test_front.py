@@ -25,9 +25,7 @@ from changegate.unproxied import current_request
 from tests.support.asgi_client import TIMEOUT_SECONDS, Client, ask, ask_at_once, finish, pieces_of, scope_of
 from tests.support.id_token_desk import ONCE, register_id_token
 from tests.support.postponing import CHECKS, Runner, WsgiApp
-from tests.support.token_desk import allowed_loopback, token_desk
-
-__all__ = ["allowed_loopback"]
+from tests.support.token_desk import token_desk
 
 CHANGES = "/api/now/table/change_request"
 JSON = ("Content-Type", "application/json")

@@ -192,6 +192,13 @@ def either_app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Flask
         yield app
 
 
+@pytest.fixture
+def either_app_context(either_app: Flask) -> Iterator[None]:
+    """Run a test in the context of an application on SQLite, then of one on PostgreSQL."""
+    with either_app.app_context():
+        yield
+
+
 @contextlib.contextmanager
 def _app_on(url: str, instance: Path) -> Iterator[Flask]:
     app = create_app(instance_path=instance, overrides={"database_url": url, "base_url": "https://change.example.com"})

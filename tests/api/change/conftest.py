@@ -5,11 +5,8 @@ from collections.abc import Callable
 import pytest
 from flask.testing import FlaskClient
 
-from tests.api.conftest import allowed_loopback, desk, either_app, either_desk, integration, prepared_postgres
 from tests.conftest import basic
 from tests.support.change_api import ChangeApi
-
-__all__ = ["allowed_loopback", "desk", "either_app", "either_desk", "integration", "prepared_postgres"]
 
 
 @pytest.fixture

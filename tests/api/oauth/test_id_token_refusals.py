@@ -31,11 +31,10 @@ from tests.support.attack_forms import ORDER_P256
 from tests.support.forge import b64, ec_key, forge, header, jwk, key_set_document, rsa_key, unb64
 from tests.support.id_token_desk import ONCE, read, register_id_token
 from tests.support.misbehaving_jwks import Received, raw, reply
-from tests.support.postgres import postgres_app
 from tests.support.statements import counted_statements
 from tests.support.token_desk import AUDIENCE, CHANGES, ISSUER, ROBOT, Integration, TokenDesk, token_desk
 
-__all__ = ["nothing_remembered", "postgres_app"]
+__all__ = ["nothing_remembered"]
 LIMIT = 20
 ELSEWHERE = "https://elsewhere.example.com"
 

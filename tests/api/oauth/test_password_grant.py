@@ -16,7 +16,7 @@ from changegate.services.oauth.oldest_tokens import MOST_LIVE
 from changegate.services.users import accounts, verified_passwords
 from changegate.services.users.verified_passwords import VerifiedPasswords
 from tests.conftest import ADMIN_PASSWORD, Clock, basic
-from tests.support.grant_desk import MARIA, PASSWORD, GrantDesk, allowed_passwords
+from tests.support.grant_desk import MARIA, PASSWORD, GrantDesk
 from tests.support.token_desk import (
     CHANGES,
     RFC_PATH,
@@ -27,8 +27,6 @@ from tests.support.token_desk import (
     basic_header,
     list_live_tokens,
 )
-
-__all__ = ["allowed_passwords"]
 
 pytestmark = pytest.mark.usefixtures("allowed_passwords")
 GRANT = "password"

@@ -17,10 +17,8 @@ from changegate.services.oauth.live_refresh_tokens import search_refresh_tokens
 from changegate.services.oauth.oldest_tokens import MOST_LIVE
 from changegate.services.oauth.refresh_tokens import TOKENS_KEPT_FOR, purge_ended
 from tests.conftest import ADMIN_PASSWORD, Clock
-from tests.support.grant_desk import MARIA, PASSWORD, GrantDesk, allowed_passwords
+from tests.support.grant_desk import MARIA, PASSWORD, GrantDesk
 from tests.support.token_desk import RFC_PATH, SERVICENOW_PATH, Integration, TokenDesk
-
-__all__ = ["allowed_passwords"]
 
 pytestmark = pytest.mark.usefixtures("allowed_passwords")
 LIFESPAN_SECONDS = 8_640_000

@@ -14,10 +14,8 @@ from changegate.extensions import db
 from changegate.services.integrations.integrations import delete_integration, get_integration
 from changegate.services.oauth import refresh_grant, refresh_tokens
 from changegate.services.oauth.oldest_tokens import MOST_LIVE
-from tests.support.grant_desk import MARIA, PASSWORD, GrantDesk, allowed_passwords
+from tests.support.grant_desk import MARIA, PASSWORD, GrantDesk
 from tests.support.token_desk import FORM, RFC_PATH, Integration, TokenDesk
-
-__all__ = ["allowed_passwords"]
 
 pytestmark = pytest.mark.usefixtures("allowed_passwords")
 REVOKE = "/oauth/revoke"

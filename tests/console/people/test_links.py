@@ -29,9 +29,7 @@ from tests.console.people.conftest import (
 )
 from tests.console.visitor import Changes, Visitor
 from tests.support.jobs import run_due_jobs
-from tests.support.postgres import either_app, prepared_postgres
 
-__all__ = ["either_app", "prepared_postgres"]
 INVITED: Changes = {"first_name": "Nora", "last_name": "Berg", "user_name": "nora", "email": "nora@example.com"}
 
 

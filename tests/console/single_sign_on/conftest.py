@@ -25,10 +25,7 @@ from tests.conftest import BASE_URL, Clock
 from tests.console.conftest import PASSWORD, ROOT
 from tests.console.visitor import Visitor
 from tests.demo_idp.servers import served
-from tests.support.postgres import either_app, prepared_postgres
-from tests.support.token_desk import allowed_loopback
 
-__all__ = ["allowed_loopback", "either_app", "prepared_postgres"]
 ALIAS = "demo"
 START, CALLBACK = f"/single-sign-on/{ALIAS}", f"/single-sign-on/{ALIAS}/callback"
 MARIA, TOM, NADIA, OMAR = "demo-10001", "demo-10002", "demo-10004", "demo-10005"

@@ -1,12 +1,10 @@
 """The content that an approval covers, and its differences in words."""
 
 import hashlib
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from flask import Flask
 from sqlalchemy import select
 
 from changegate.errors import InputInvalid
@@ -26,13 +24,8 @@ from changegate.services.tables.writing.records import create_record
 from tests.services.standard_changes.template_records import add_template
 from tests.support.people import ROOT
 
+pytestmark = pytest.mark.usefixtures("either_app_context")
 AT = datetime(2026, 12, 1, 22, 0, tzinfo=UTC)
-
-
-@pytest.fixture(autouse=True)
-def context(either_app: Flask) -> Iterator[None]:
-    with either_app.app_context():
-        yield
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ SECURITY = "ACL Exception Update Failed due to security constraints"
 
 
 @pytest.fixture(autouse=True)
-def context(either_app: Flask) -> Iterator[None]:
+def at_work(either_app: Flask) -> Iterator[None]:
     either_app.config["CLOCK"] = Clock()
     with either_app.app_context():
         yield

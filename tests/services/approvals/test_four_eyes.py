@@ -1,10 +1,9 @@
 """Attacks on four eyes: people try to approve changes that they have asked for."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from flask import Flask
 
 from changegate.extensions import db
 from changegate.models import OAuthEntity, SysUser
@@ -15,15 +14,10 @@ from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record, update_record, write_changes
 from tests.support.people import ROOT, add_account, caller_for
 
+pytestmark = pytest.mark.usefixtures("either_app_context")
 ISSUER = "https://idp.example.com"
 PEOPLE = ("requested_by", "opened_by")
 CHANGES = get_table("change_request")
-
-
-@pytest.fixture(autouse=True)
-def context(either_app: Flask) -> Iterator[None]:
-    with either_app.app_context():
-        yield
 
 
 @pytest.fixture

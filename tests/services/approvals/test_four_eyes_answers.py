@@ -1,13 +1,11 @@
 """Attacks on quorums: people who asked for a change, or who answer twice, try to complete one."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from flask import Flask
 
 from changegate.errors import AccessRefused
 from changegate.extensions import db, now
@@ -37,14 +35,9 @@ from tests.services.approvals.asked_changes import (
 )
 from tests.support.people import ROOT, add_account, caller_for
 
+pytestmark = pytest.mark.usefixtures("either_app_context")
 ISSUER = "https://idp.example.com"
 CHANGES = get_table("change_request")
-
-
-@pytest.fixture(autouse=True)
-def context(either_app: Flask) -> Iterator[None]:
-    with either_app.app_context():
-        yield
 
 
 @pytest.fixture

@@ -1,9 +1,6 @@
 """Which accounts belong to one person, and who may be asked."""
 
-from collections.abc import Iterator
-
 import pytest
-from flask import Flask
 
 from changegate.extensions import db
 from changegate.models import SysUserHasRole, SysUserRole
@@ -11,13 +8,8 @@ from changegate.models.sys_user import FORMER_EMAIL
 from changegate.services.approvals.people import list_faults, person_keys
 from tests.support.people import ROOT, add_account
 
+pytestmark = pytest.mark.usefixtures("either_app_context")
 ISSUER = "https://idp.example.com"
-
-
-@pytest.fixture(autouse=True)
-def context(either_app: Flask) -> Iterator[None]:
-    with either_app.app_context():
-        yield
 
 
 def is_one_person(*users: str) -> bool:

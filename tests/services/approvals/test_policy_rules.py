@@ -1,6 +1,5 @@
 """Writes of policies and their rules: what is refused, and which version they have."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -41,13 +40,8 @@ from tests.services.approvals.asked_changes import (
 from tests.support.jobs import run_due_jobs
 from tests.support.people import ROOT, add_account, caller_for
 
+pytestmark = pytest.mark.usefixtures("either_app_context")
 CANCELED = 4
-
-
-@pytest.fixture(autouse=True)
-def at_work(either_app: Flask) -> Iterator[None]:
-    with either_app.app_context():
-        yield
 
 
 def version_of(policy: str) -> int:

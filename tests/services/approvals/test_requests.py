@@ -1,7 +1,6 @@
 """Requests and answers: who is asked, what counts, and what the change waits for."""
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -50,11 +49,7 @@ from tests.services.approvals.asked_changes import (
 )
 from tests.support.people import ROOT, add_account, caller_for
 
-
-@pytest.fixture(autouse=True)
-def at_work(either_app: Flask) -> Iterator[None]:
-    with either_app.app_context():
-        yield
+pytestmark = pytest.mark.usefixtures("either_app_context")
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ Ask = Callable[..., str]
 
 
 @pytest.fixture(autouse=True)
-def context(either_app: Flask) -> Iterator[None]:
+def at_work(either_app: Flask) -> Iterator[None]:
     either_app.config["CLOCK"] = Clock()
     with either_app.app_context():
         yield

@@ -1,10 +1,9 @@
 """Who sees which records of which table."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from flask import Flask
 from sqlalchemy import insert, select
 
 from changegate.database import connection
@@ -23,6 +22,7 @@ from changegate.services.tables.registry import ANYONE, NOBODY, View, find_table
 from changegate.services.tables.writing.records import create_record, delete_record, update_record
 from changegate.services.users.accounts import create_user
 
+pytestmark = pytest.mark.usefixtures("either_app_context")
 ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", Permissions(frozenset({"admin"})))
 ALL = parse_encoded_query("")
 STAMPS = {"sys_created_by": "x", "sys_updated_by": "x", "sys_mod_count": 0}
@@ -37,12 +37,6 @@ OWN = {
     "sys_attachment": 4,
 }
 ALL_RECORDS = {name: 2 * how_many for name, how_many in OWN.items()} | {"sys_attachment": 7, "sys_journal_field": 8}
-
-
-@pytest.fixture(autouse=True)
-def at_work(either_app: Flask) -> Iterator[None]:
-    with either_app.app_context():
-        yield
 
 
 def caller(name: str, *roles: str) -> Caller:

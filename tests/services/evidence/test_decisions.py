@@ -1,10 +1,8 @@
 """What the verification says about decisions that real people made."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
-from flask import Flask
 from sqlalchemy import select
 
 from changegate.database import commit, connection
@@ -29,13 +27,8 @@ from tests.services.approvals.test_claims import add_change, add_integration, by
 from tests.services.standard_changes.template_records import add_template
 from tests.support.people import ROOT, caller_for
 
+pytestmark = pytest.mark.usefixtures("either_app_context")
 CANCELED = 4
-
-
-@pytest.fixture(autouse=True)
-def at_work(either_app: Flask) -> Iterator[None]:
-    with either_app.app_context():
-        yield
 
 
 @pytest.fixture

@@ -1,11 +1,9 @@
 """The whole life of a change, and what its history proves."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from flask import Flask
 from sqlalchemy import select
 
 from changegate.database import commit, connection
@@ -19,13 +17,8 @@ from tests.conftest import ADMIN_PASSWORD
 from tests.services.approvals.asked_changes import add, add_group, add_people
 from tests.support.people import ROOT, caller_for
 
+pytestmark = pytest.mark.usefixtures("either_app_context")
 DONE = {"close_code": "successful", "close_notes": "done"}
-
-
-@pytest.fixture(autouse=True)
-def at_work(either_app: Flask) -> Iterator[None]:
-    with either_app.app_context():
-        yield
 
 
 def write(table: str, caller: Caller, sys_id: str, **sent: Any) -> None:

@@ -1,7 +1,6 @@
 """Chains of history entries: what is appended, and that it cannot be changed afterwards."""
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 from unittest import mock
@@ -29,15 +28,10 @@ from changegate.services.history.chain import (
 )
 from tests.support.statements import counted_statements
 
+pytestmark = pytest.mark.usefixtures("either_app_context")
 CHANGE = "c" * 32
 ANN = {"user": "a" * 32, "user_name": "ann"}
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
-
-
-@pytest.fixture(autouse=True)
-def at_work(either_app: Flask) -> Iterator[None]:
-    with either_app.app_context():
-        yield
 
 
 def entries(subject: str = CHANGE) -> list[dict[str, Any]]:

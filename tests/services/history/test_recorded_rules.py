@@ -1,11 +1,9 @@
 """Edits of state models in their histories; those of approval policies are in tests/services/approvals."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from flask import Flask
 from sqlalchemy import select
 
 from changegate.database import connection
@@ -17,14 +15,9 @@ from changegate.services.evidence.verification import verify
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record, delete_record, update_record
 
+pytestmark = pytest.mark.usefixtures("either_app_context")
 ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", Permissions(frozenset({"admin"})))
 MODELS, STATES = get_table("chg_model"), get_table("sttrm_state")
-
-
-@pytest.fixture(autouse=True)
-def at_work(either_app: Flask) -> Iterator[None]:
-    with either_app.app_context():
-        yield
 
 
 @pytest.fixture

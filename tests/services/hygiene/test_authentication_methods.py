@@ -14,11 +14,10 @@ from changegate.models.integration_choices import CONNECTION_TYPES
 from changegate.services.hygiene.overview import get_overview
 from tests.services.hygiene.conftest import KNOWN, HygieneDesk
 from tests.support.client_assertions import client_assertion, client_proof
-from tests.support.grant_desk import GrantDesk, allowed_passwords
+from tests.support.grant_desk import GrantDesk
 from tests.support.id_token_desk import read, register_id_token
 from tests.support.token_desk import JWT_BEARER, ROBOT, Integration
 
-__all__ = ["allowed_passwords"]
 Counts = dict[tuple[str, str | None], tuple[int, int]]
 NOTHING: Counts = dict.fromkeys(AUTHENTICATION_METHODS, (0, 0))
 BY_SECRET, BY_NONE = ("jwt_bearer", "secret"), ("jwt_bearer", "public")

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from flask import Flask
 from sqlalchemy import insert
 
 from changegate.extensions import db
@@ -14,6 +13,7 @@ from changegate.models.oauth_exchange import earliest_correlation_id
 from changegate.services.hygiene.history import History, exchanges_by_day, exchanges_by_hour
 from tests.support.statements import counted_statements
 
+pytestmark = pytest.mark.usefixtures("either_app_context")
 AT = datetime(2030, 3, 5, 14, 37, 12, 345000, UTC)
 HOUR = AT.replace(minute=0, second=0, microsecond=0)
 DAY = HOUR.replace(hour=0)
@@ -41,14 +41,6 @@ def counted(history: History) -> dict[datetime, tuple[int, int, int]]:
         for period in history.periods
         if period.accepted or period.refused
     }
-
-
-@pytest.fixture(autouse=True)
-def context(either_app: Flask) -> Any:
-    """Run every test in the context of an application on either database."""
-    with either_app.app_context():
-        yield
-        db.session.remove()
 
 
 def test_each_exchange_is_counted_in_its_hour_to_the_millisecond() -> None:

@@ -25,6 +25,7 @@ from tests.support.forge import ec_key, forge, jwk, key_set_document, rsa_key
 from tests.support.misbehaving_jwks import reply
 from tests.support.provider_site import JWKS, OAUTH, OPENID, ProviderSite, provider_site
 
+pytestmark = pytest.mark.usefixtures("app_context")
 GITHUB = "https://token.actions.githubusercontent.com"
 TENANT = "5f0a1b52-7c44-4e6b-9d0f-3c1f2a7b8e90"
 
@@ -33,12 +34,6 @@ TENANT = "5f0a1b52-7c44-4e6b-9d0f-3c1f2a7b8e90"
 def site() -> Iterator[ProviderSite]:
     with provider_site() as found:
         yield found
-
-
-@pytest.fixture(autouse=True)
-def in_app(app: Flask) -> Iterator[None]:
-    with app.app_context():
-        yield
 
 
 def recognized(text: str, store: KeyStore | None = None) -> Recognition:

@@ -1,9 +1,6 @@
 """The account that tokens act as."""
 
-from collections.abc import Iterator
-
 import pytest
-from flask import Flask
 
 from changegate.errors import AdministratorRequired, InputInvalid
 from changegate.services.access.caller import Caller
@@ -17,11 +14,7 @@ from changegate.services.integrations.run_as import (
 )
 from changegate.services.users.accounts import caller_of, create_user, get_user
 
-
-@pytest.fixture(autouse=True)
-def in_app(app: Flask) -> Iterator[None]:
-    with app.app_context():
-        yield
+pytestmark = pytest.mark.usefixtures("app_context")
 
 
 def caller(*roles: str) -> Caller:

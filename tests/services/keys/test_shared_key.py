@@ -2,13 +2,11 @@
 
 import ast
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from unittest import mock
 
 import pytest
-from flask import Flask
 
 from changegate.oauth_errors import AssertionRefused
 from changegate.services.assertions import assertion
@@ -28,12 +26,6 @@ from tests.support.trust import policy
 SERVICES = PLATFORM / "changegate" / "services"
 READERS_OF_PUBLIC_KEYS = (key_set, signing_key, public_key, certificate, signature, assertion)
 EVERYTHING = frozenset([*SCHEMES, *HASHES, "none"])
-
-
-@pytest.fixture
-def context(app: Flask) -> Iterator[None]:
-    with app.app_context():
-        yield
 
 
 def imports_of(start: ModuleType) -> set[str]:
@@ -89,7 +81,7 @@ def test_no_spelling_of_a_stored_public_key_serves_as_a_secret(spelling: tuple[s
 
 
 @pytest.mark.parametrize("alg", sorted(HASHES))
-def test_a_shared_key_verifies_what_was_made_with_it(context: None, alg: str) -> None:
+def test_a_shared_key_verifies_what_was_made_with_it(app_context: None, alg: str) -> None:
     keys = SharedKeys((SharedKey.of_secret(b"x" * 64, "k1"),))
 
     assert keys.is_signed_by(keys.keys[0], alg, b"input", sign(alg, b"x" * 64, b"input"))
@@ -103,7 +95,7 @@ def test_a_shared_key_verifies_what_was_made_with_it(context: None, alg: str) ->
     [(0, set()), (16, set()), (31, set()), (32, {"HS256"}), (48, {"HS256", "HS384"}), (64, set(HASHES))],
 )
 def test_cve_2025_45768_a_short_key_verifies_nothing_it_is_too_short_for(
-    context: None, length: int, algorithms: set[str]
+    app_context: None, length: int, algorithms: set[str]
 ) -> None:
     secret = b"s" * length
     keys = SharedKeys((SharedKey.of_secret(secret, "k1"),))
@@ -114,14 +106,14 @@ def test_cve_2025_45768_a_short_key_verifies_nothing_it_is_too_short_for(
         assert signed == (alg in algorithms)
 
 
-def test_a_public_key_in_the_place_of_a_shared_one_verifies_nothing(context: None) -> None:
+def test_a_public_key_in_the_place_of_a_shared_one_verifies_nothing(app_context: None) -> None:
     [public] = KeySet.parse(key_set_document(jwk(rsa_key()))).keys
     keys = SharedKeys((SharedKey.of_secret(b"s" * 64, "k1"),))
 
     assert not keys.is_signed_by(public, "RS256", b"input", sign("RS256", rsa_key(), b"input"))  # type: ignore[arg-type]
 
 
-def test_shared_keys_verify_no_signature_of_another_kind(context: None) -> None:
+def test_shared_keys_verify_no_signature_of_another_kind(app_context: None) -> None:
     keys = SharedKeys((SharedKey.of_secret(b"s" * 64, "k1"),))
 
     for alg in ("RS256", "ES256", "EdDSA"):
@@ -130,7 +122,7 @@ def test_shared_keys_verify_no_signature_of_another_kind(context: None) -> None:
         assert refused.value.reason == "alg_not_allowed"
 
 
-def test_the_thumbprint_of_a_shared_key_discloses_nothing_and_depends_on_the_instance(context: None) -> None:
+def test_the_thumbprint_of_a_shared_key_discloses_nothing_and_depends_on_the_instance(app_context: None) -> None:
     one, same = SharedKey.of_secret(b"s" * 64, "k1"), SharedKey.of_secret(b"s" * 64, "k2")
     with mock.patch.object(shared_key, "settings", lambda: mock.Mock(secret_key="another")):
         elsewhere = SharedKey.of_secret(b"s" * 64, "k1")

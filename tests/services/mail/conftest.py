@@ -6,10 +6,7 @@ import pytest
 from flask import Flask
 
 from tests.conftest import Clock
-from tests.support.postgres import either_app, prepared_postgres
 from tests.support.smtp_server import MailServer, mail_server, use_mail_server
-
-__all__ = ["either_app", "prepared_postgres"]
 
 
 @pytest.fixture

@@ -11,10 +11,8 @@ from changegate.models import SysUserHasRole, SysUserRole
 from tests.conftest import Clock
 from tests.services.notifications.notified_desk import NotifiedDesk
 from tests.support.people import add_account
-from tests.support.postgres import either_app, prepared_postgres
 from tests.support.smtp_server import MailServer, mail_server, use_mail_server
 
-__all__ = ["either_app", "prepared_postgres"]
 PEOPLE = {"tom": "itil", "mia": "itil", "rita": "", "sue": "sn_change_read", "max": "change_manager", "eve": ""}
 
 

@@ -39,7 +39,7 @@ Row = dict[str, Any]
 
 
 @pytest.fixture(autouse=True)
-def context(either_app: Flask) -> Iterator[None]:
+def at_work(either_app: Flask) -> Iterator[None]:
     """Run every test in the context of an application on either database, with integrations and users."""
     either_app.config["CLOCK"] = lambda: AT
     with either_app.app_context():

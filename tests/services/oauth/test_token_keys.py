@@ -1,7 +1,6 @@
 """The keys that sign access tokens: rotation, publication before and after signing, and blocking."""
 
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from unittest import mock
@@ -30,15 +29,10 @@ from changegate.services.oauth.token_keys import (
 )
 from tests.support.statements import counted_statements
 
+pytestmark = pytest.mark.usefixtures("app_context")
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 THREADS = 8
-
-
-@pytest.fixture(autouse=True)
-def within_context(app: Flask) -> Iterator[None]:
-    with app.app_context():
-        yield
 
 
 def signing_kid(at: datetime) -> str:

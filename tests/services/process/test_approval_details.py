@@ -1,10 +1,8 @@
 """The details of approvals, on both databases: what is asked, of whom, and what has changed since an answer."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from flask import Flask
 from sqlalchemy import update
 
 from changegate.errors import RecordNotFound
@@ -25,11 +23,7 @@ from tests.services.approvals.asked_changes import (
 )
 from tests.support.people import ROOT, caller_for
 
-
-@pytest.fixture(autouse=True)
-def context(either_app: Flask) -> Iterator[None]:
-    with either_app.app_context():
-        yield
+pytestmark = pytest.mark.usefixtures("either_app_context")
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ CHANGES = get_table("change_request")
 
 
 @pytest.fixture(autouse=True)
-def context(either_app: Flask) -> Iterator[None]:
+def at_work(either_app: Flask) -> Iterator[None]:
     clock = Clock()
     either_app.config |= {"CLOCK": clock, "DATABASE_CLOCK": clock}
     with either_app.app_context():

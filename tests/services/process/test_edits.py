@@ -1,7 +1,7 @@
 """Approvals are bound to what was approved: edits by every write path, and what they do not void."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from io import BytesIO
 from typing import Any
@@ -42,15 +42,10 @@ from tests.services.approvals.asked_changes import (
 from tests.support.jobs import run_due_jobs
 from tests.support.people import ROOT, add_account, caller_for
 
+pytestmark = pytest.mark.usefixtures("either_app_context")
 NEW, ASSESS, SCHEDULED, IMPLEMENT, REVIEW, PEER_CHECK, DONE = -5, -4, -2, -1, 0, 10, 11
 CHANGES = get_table("change_request")
 GATE = "approval=approved"
-
-
-@pytest.fixture(autouse=True)
-def context(either_app: Flask) -> Iterator[None]:
-    with either_app.app_context():
-        yield
 
 
 @pytest.fixture

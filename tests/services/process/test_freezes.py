@@ -58,7 +58,7 @@ class StillClock(Clock):
 
 
 @pytest.fixture(autouse=True)
-def context(either_app: Flask) -> Iterator[None]:
+def at_work(either_app: Flask) -> Iterator[None]:
     clock = StillClock()
     either_app.config |= {"CLOCK": clock, "DATABASE_CLOCK": clock}
     with either_app.app_context():

@@ -1,7 +1,6 @@
 """The history of a change: where it begins, and what stays of it."""
 
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from typing import Any
@@ -27,15 +26,10 @@ from changegate.services.tables.writing.records import create_record, delete_rec
 from changegate.services.users.accounts import create_user
 from tests.support.statements import counted_statements
 
+pytestmark = pytest.mark.usefixtures("either_app_context")
 ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", Permissions(frozenset({"admin"})))
 CHANGES, TASKS, HISTORY = (get_table(name) for name in ("change_request", "change_task", "chg_history"))
 GROUPS = get_table("sys_user_group")
-
-
-@pytest.fixture(autouse=True)
-def at_work(either_app: Flask) -> Iterator[None]:
-    with either_app.app_context():
-        yield
 
 
 def caller(name: str, *roles: str) -> Caller:

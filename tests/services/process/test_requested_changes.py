@@ -1,22 +1,14 @@
 """Requests from offered templates, on both databases."""
 
-from collections.abc import Iterator
-
 import pytest
-from flask import Flask
 
 from changegate.errors import AccessRefused, OperationFailed
 from changegate.services.process.requested_changes import get_offer, list_offers, request_change
 from tests.services.approvals.asked_changes import add, add_group, add_people, edit
 from tests.support.people import caller_for
 
+pytestmark = pytest.mark.usefixtures("either_app_context")
 TEMPLATE = {"template": "category=Network^risk=4^test_plan=Ping it^EQ", "read_only_fields": "risk"}
-
-
-@pytest.fixture(autouse=True)
-def context(either_app: Flask) -> Iterator[None]:
-    with either_app.app_context():
-        yield
 
 
 def test_members_of_the_groups_are_offered_a_template_until_it_is_retired() -> None:

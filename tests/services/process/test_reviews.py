@@ -1,11 +1,9 @@
 """The review of changes that were made before people could think about them."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from flask import Flask
 from sqlalchemy import select
 
 from changegate.database import connection
@@ -28,13 +26,8 @@ from tests.services.approvals.asked_changes import (
 )
 from tests.support.people import add_account, caller_for
 
+pytestmark = pytest.mark.usefixtures("either_app_context")
 SCHEDULED, IMPLEMENT, REVIEW, CLOSED = -2, -1, 0, 3
-
-
-@pytest.fixture(autouse=True)
-def context(either_app: Flask) -> Iterator[None]:
-    with either_app.app_context():
-        yield
 
 
 @pytest.fixture

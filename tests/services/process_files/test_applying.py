@@ -1,11 +1,9 @@
 """Files of the process are applied completely or not at all, by the rules of the Table API, and only once."""
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from flask import Flask
 from sqlalchemy import select
 
 from changegate.database import commit, connection, rollback
@@ -27,11 +25,7 @@ from tests.services.process_files.process_texts import (
 )
 from tests.support.people import ROOT, add_account, caller_for
 
-
-@pytest.fixture(autouse=True)
-def at_work(either_app: Flask) -> Iterator[None]:
-    with either_app.app_context():
-        yield
+pytestmark = pytest.mark.usefixtures("either_app_context")
 
 
 def refusal_of(text: str) -> str:

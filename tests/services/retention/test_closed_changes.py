@@ -1,7 +1,6 @@
 """Audit records and attachments of changes that were closed long ago."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from io import BytesIO
@@ -24,14 +23,9 @@ from changegate.services.tables.registry import get_table
 from tests.services.approvals.asked_changes import add, edit
 from tests.support.people import ROOT
 
+pytestmark = pytest.mark.usefixtures("either_app_context")
 DAYS = 90
 CLOSED = "3"
-
-
-@pytest.fixture(autouse=True)
-def context(either_app: Flask) -> Iterator[None]:
-    with either_app.app_context():
-        yield
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The risk of a change: the first condition, the assessment, the explanation, and what stays explicit."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -35,13 +34,8 @@ from tests.services.approvals.asked_changes import (
 from tests.support.jobs import run_due_jobs
 from tests.support.people import ROOT, add_account, caller_for
 
+pytestmark = pytest.mark.usefixtures("either_app_context")
 CHANGES = get_table("change_request")
-
-
-@pytest.fixture(autouse=True)
-def context(either_app: Flask) -> Iterator[None]:
-    with either_app.app_context():
-        yield
 
 
 def run_jobs(app: Flask) -> None:

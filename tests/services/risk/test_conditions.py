@@ -1,9 +1,6 @@
 """Which risk conditions are valid, and that their reads are cached."""
 
-from collections.abc import Iterator
-
 import pytest
-from flask import Flask
 
 from changegate.errors import InputInvalid
 from changegate.services.risk.conditions import active_conditions
@@ -13,6 +10,7 @@ from tests.services.approvals.asked_changes import add, edit
 from tests.support.people import ROOT
 from tests.support.statements import counted_statements
 
+pytestmark = pytest.mark.usefixtures("app_context")
 CONDITIONS = get_table("risk_conditions")
 REFUSED = [
     ("nonsense=1", "'nonsense' is neither a field of a change nor one of the facts"),
@@ -28,12 +26,6 @@ REFUSED = [
     ("source_emailISNOTEMPTY", "source_email: the field is private"),
     ("priority=much", "priority: "),
 ]
-
-
-@pytest.fixture(autouse=True)
-def context(app: Flask) -> Iterator[None]:
-    with app.app_context():
-        yield
 
 
 @pytest.mark.parametrize(("condition", "sentence"), REFUSED)

@@ -1,10 +1,8 @@
 """Proposals: one person proposes, another one decides, and what is approved is published."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from flask import Flask
 from sqlalchemy import select
 
 from changegate.database import connection
@@ -16,14 +14,9 @@ from changegate.services.tables.writing.records import create_record, delete_rec
 from tests.services.standard_changes.template_records import add_template, edit_template, retire
 from tests.support.people import ROOT, add_account, caller_for
 
+pytestmark = pytest.mark.usefixtures("either_app_context")
 PROPOSALS = get_table("std_change_proposal")
 CONTENT = {"template": "category=Software^risk=4^EQ", "mandatory_fields": "cmdb_ci", "read_only_fields": "risk"}
-
-
-@pytest.fixture(autouse=True)
-def context(either_app: Flask) -> Iterator[None]:
-    with either_app.app_context():
-        yield
 
 
 @pytest.fixture

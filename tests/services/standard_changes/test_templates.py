@@ -1,11 +1,9 @@
 """What a change takes from its template, who may use a template, and how versions follow each other."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import orjson
 import pytest
-from flask import Flask
 from sqlalchemy import select
 
 from changegate.database import connection
@@ -20,15 +18,10 @@ from tests.services.approvals.asked_changes import add, add_group, change_of, ed
 from tests.services.standard_changes.template_records import TEMPLATES, add_template, edit_template, retire
 from tests.support.people import ROOT, add_account, caller_for
 
+pytestmark = pytest.mark.usefixtures("either_app_context")
 CHANGES = get_table("change_request")
 NEW = -5
 VALUES = "short_description=Restart^implementation_plan=One by one^category=Software^risk=4^EQ"
-
-
-@pytest.fixture(autouse=True)
-def context(either_app: Flask) -> Iterator[None]:
-    with either_app.app_context():
-        yield
 
 
 def create(caller: Caller = ROOT, **sent: Any) -> Any:

@@ -1,10 +1,8 @@
 """Writes of state models: shipped ones are read-only, copies belong to the site, and active ones stay valid."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from flask import Flask
 from sqlalchemy import func, select
 
 from changegate.database import commit, connection, rollback
@@ -23,18 +21,13 @@ from changegate.services.tables.reading.records import read_page
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record, delete_record, update_record
 
+pytestmark = pytest.mark.usefixtures("either_app_context")
 ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", Permissions(frozenset({"admin"})))
 TOKEN = Caller(ROOT.sys_id, "admin", Permissions(frozenset({"admin"}), TokenGrant("e" * 32, "s")))
 NORMAL = MODELS_OF_TYPES["normal"]
 TABLES = ("sttrm_state", "sttrm_state_transition", "sttrm_transition_condition")
 CLASSES = {"sttrm_state": SttrmState, "sttrm_state_transition": SttrmStateTransition}
 CLASSES["sttrm_transition_condition"] = SttrmTransitionCondition
-
-
-@pytest.fixture(autouse=True)
-def application(either_app: Flask) -> Iterator[None]:
-    with either_app.app_context():
-        yield
 
 
 def create(table: str, caller: Caller = ROOT, **sent: Any) -> str:

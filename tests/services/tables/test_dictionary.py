@@ -1,10 +1,8 @@
 """sys_db_object, sys_dictionary, and the shipped choices: the registry as records."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from flask import Flask
 from sqlalchemy import select, update
 
 from changegate.database import connection
@@ -14,11 +12,7 @@ from changegate.services.catalog.shipped_choices import add_shipped_choices
 from changegate.services.tables.choices import find_choices
 from changegate.services.tables.dictionary import refresh_dictionary, sys_id_of
 
-
-@pytest.fixture(autouse=True)
-def at_work(either_app: Flask) -> Iterator[None]:
-    with either_app.app_context():
-        yield
+pytestmark = pytest.mark.usefixtures("either_app_context")
 
 
 def rows_of(model: type[Any], **wanted: str) -> list[Any]:

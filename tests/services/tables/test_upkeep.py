@@ -7,9 +7,7 @@ from changegate.database import commit, connection
 from changegate.database.dialects import analyze
 from changegate.extensions import db, now
 from changegate.services.tables.upkeep import index_texts, renew_statistics
-from tests.support.postgres import either_app, prepared_postgres
 
-__all__ = ["either_app", "prepared_postgres"]
 ANALYZED = {
     "sqlite": "SELECT count(*) FROM sqlite_stat1 WHERE tbl = 'sys_user'",
     "postgresql": "SELECT count(*) FROM pg_stats WHERE tablename = 'sys_user'",

@@ -1,10 +1,8 @@
 """What belongs to a record goes with it, and leaves its trail."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from flask import Flask
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
@@ -19,15 +17,10 @@ from changegate.services.tables.registry import NOBODY, Table, get_table
 from changegate.services.tables.writing.records import create_record, delete_record
 from tests.services.approvals.asked_changes import decide
 
+pytestmark = pytest.mark.usefixtures("either_app_context")
 ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", Permissions(frozenset({"admin"})))
 CHANGES = get_table("change_request")
 PARTS = ("change_task", "task_ci", "sys_journal_field", "sys_attachment")
-
-
-@pytest.fixture(autouse=True)
-def at_work(either_app: Flask) -> Iterator[None]:
-    with either_app.app_context():
-        yield
 
 
 def create(table: str, **sent: Any) -> Any:

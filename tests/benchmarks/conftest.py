@@ -1,3 +1,0 @@
-from tests.support.postgres import either_app, prepared_postgres
-
-__all__ = ["either_app", "prepared_postgres"]
