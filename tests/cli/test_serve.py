@@ -163,6 +163,22 @@ def test_a_signal_stops_a_worker_that_is_still_starting(instance: Path, tmp_path
         assert server.process.wait(STOP_SECONDS) == 0
 
 
+def test_workers_end_with_a_parent_that_was_killed(instance: Path) -> None:
+    with running_changegate(instance, "--workers", "2") as server:
+        workers = workers_of(server)
+        server.process.kill()
+        _wait_until(lambda: not any(map(_is_running, workers)))
+        with running_changegate(instance, port=int(server.url.rpartition(":")[2])) as following:
+            assert _status(f"{following.url}/readyz") == 200
+
+
+def _is_running(process: int) -> bool:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process, 0)
+        return True
+    return False
+
+
 def test_links_carry_the_address_that_is_configured(tmp_path: Path) -> None:
     folder = tmp_path / "instance"
     folder.mkdir(mode=0o700)

@@ -1,10 +1,12 @@
 """`changegate serve`: prepare the instance, then serve it with Granian."""
 
+import ctypes
 import gc
 import os
 import resource
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
@@ -38,6 +40,8 @@ KILL_TIMEOUT_SECONDS = int(MAX_EXECUTION_TIME.total_seconds()) + 5
 MOST_CONNECTIONS = 4096
 # Requests create few reference cycles, and the collector's default is to run ten times in a request.
 OBJECTS_BETWEEN_COLLECTIONS = 10_000
+# Of prctl(2), on Linux.
+PR_SET_PDEATHSIG = 1
 
 
 @click.command()
@@ -146,6 +150,7 @@ def load_app(
 ) -> Front:
     """Build the application inside a worker process; the worker ignores Ctrl-C, which its parent handles."""
     _allow_connections()
+    _end_with_parent()
     if pins:
         stay_on_one_processor()
     # A terminal sends Ctrl-C to both processes; a worker that gets its own SIGINT and its parent's SIGTERM can hang.
@@ -169,6 +174,12 @@ def _allow_connections() -> None:
     limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
     if soft != resource.RLIM_INFINITY and soft < limit:
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+
+
+def _end_with_parent() -> None:
+    """Stop this worker when its parent is killed: it would keep the port, and the next server could not start."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def stay_on_one_processor() -> None:
