@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from flask import Flask
 
+from changegate.console.dashboard.figures import MOST_BARS
 from changegate.extensions import db
 from changegate.models import ChangeRequest
 from changegate.models.base import utc_now
@@ -54,7 +55,7 @@ def test_every_number_is_that_of_its_list(app: Flask, admin: Visitor, make_chang
         "Emergency": 1,
         "Unauthorized in 90 days": 1,
     }
-    assert numbers["Failed in 90 days"][0] == 1
+    assert numbers["Unsuccessful"][0] == 1
     for label, (count, path) in numbers.items():
         assert total_of(admin, path) == count, label
 
@@ -78,6 +79,26 @@ def test_shows_the_success_rate_with_the_list_of_closed_changes(
             db.session.commit()
     rate, path = number_tile(admin.open("/dashboard").text, "Successful of the closed")
     assert (rate, total_of(admin, path)) == ("66%", 3)
+
+
+def test_leads_to_a_request_as_long_as_there_are_no_figures(
+    app: Flask, admin: Visitor, make_change: MakeChange
+) -> None:
+    text = admin.open("/dashboard").text
+    assert ("No figures" in text, numbers_in(text)) == (True, {})
+    fill(app, make_change)
+    assert "No figures" not in admin.open("/dashboard").text
+
+
+def test_shows_the_pipelines_with_the_most_changes(app: Flask, admin: Visitor, make_change: MakeChange) -> None:
+    repositories = [f"acme/{number}" for number in range(MOST_BARS + 1)]
+    for repository in (*repositories, *repositories[1:]):
+        sys_id = make_change(short_description="x")
+        with app.app_context():
+            db.session.get_one(ChangeRequest, sys_id).source_repository = repository
+            db.session.commit()
+    numbers = numbers_in(admin.open("/dashboard").text)
+    assert {label: count for label, (count, _) in numbers.items() if "/" in label} == dict.fromkeys(repositories[1:], 2)
 
 
 def test_shows_the_median_lead_time(app: Flask, admin: Visitor, make_change: MakeChange) -> None:
@@ -118,7 +139,7 @@ def test_the_demo_has_outcomes_and_asks_each_approver_once(app: Flask, admin: Vi
         db.session.commit()
     text = admin.open("/dashboard").text
     assert number_tile(text, "Successful of the closed")[0] == "87%"
-    assert numbers_in(text)["Failed in 90 days"][0] == 1
+    assert numbers_in(text)["Unsuccessful"][0] == 1
     informational = "state=requested^asked_by_policy=false"
     assert total_of(admin, f"/records/sysapproval_approver?sysparm_query={informational}") == 0
     late = "stateIN0,3^start_dateRELATIVEGE@hour@ahead@0"

@@ -1,5 +1,6 @@
 """What the dashboard shows: groups of records, by their table, query, and field."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 # How far back figures of closed and created changes go.
@@ -46,12 +47,21 @@ PIPELINES = ChartDefinition(
     "source_repository",
     is_ranked=True,
 )
-# Single numbers: label and query of changes.
-NUMBERS = (
-    ("Created by people in 90 days", f"{CREATED_RECENTLY}^oauth_entityISEMPTY"),
-    ("Created by automation in 90 days", f"{CREATED_RECENTLY}^oauth_entityISNOTEMPTY"),
-    ("Closed in 90 days", CLOSED_RECENTLY),
-    ("Failed in 90 days", f"{CLOSED_RECENTLY}^close_code=unsuccessful"),
-    ("Unauthorized in 90 days", f"{CREATED_RECENTLY}^unauthorized=true"),
-    ("On hold", "active=true^on_hold=true"),
+
+
+@dataclass(frozen=True, slots=True)
+class NumberDefinition:
+    """A number: the recently created changes whose value of a field `is_counted`, as the condition of its list says."""
+
+    label: str
+    field: str
+    condition: str
+    is_counted: Callable[[str], bool]
+
+
+CREATED = (
+    NumberDefinition("Created by people in 90 days", "oauth_entity", "ISEMPTY", "".__eq__),
+    NumberDefinition("Created by automation in 90 days", "oauth_entity", "ISNOTEMPTY", bool),
+    NumberDefinition("Unauthorized in 90 days", "unauthorized", "=true", "true".__eq__),
 )
+ON_HOLD = ("On hold", "active=true^on_hold=true")

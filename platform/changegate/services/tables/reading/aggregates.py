@@ -35,7 +35,7 @@ class Aggregation:
     """The parameters of an aggregate request. `fields` are as the caller spelled them, by function.
 
     An item of `having` is (function, field, operator, value). An item of `order_by` is (field), ("count"), or
-    (function, field), optionally followed by "DESC".
+    (function, field), optionally followed by "DESC". `most` is how many groups are returned, the first in this order.
     """
 
     counts: bool = False
@@ -44,6 +44,7 @@ class Aggregation:
     having: tuple[Names, ...] = ()
     order_by: tuple[Names, ...] = ()
     display_value: DisplayValue = DisplayValue.ACTUAL
+    most: int | None = None
 
 
 def aggregate_records(
@@ -115,7 +116,7 @@ class _Aggregate:
         sorting = zip(groups.c[len(shown) :], (is_descending for _, is_descending in orders), strict=True)
         sorted_ = [_sorted(column, is_descending) for column, is_descending in sorting]
         sorted_ += [_sorted(column, is_descending=False) for column in groups.c[: len(columns)]]
-        statement = select(*groups.c[: len(shown)]).order_by(*sorted_).limit(MAX_GROUPS + 1)
+        statement = select(*groups.c[: len(shown)]).order_by(*sorted_).limit(aggregation.most or MAX_GROUPS + 1)
         rows: Sequence[Any] = connection().execute(statement, parameters_of(self._caller)).all()
         if len(rows) > MAX_GROUPS:
             raise RequestUnreadable(f"There are more than {MAX_GROUPS} groups; a query may narrow them")
