@@ -1,5 +1,7 @@
 """System tables: choices, journals, audit, attachments, the dictionary, and integrations."""
 
+from functools import partial
+
 from changegate.models import (
     JwtVerifierMap,
     OAuthEntity,
@@ -31,6 +33,16 @@ from changegate.services.oauth.log_tables import EVENT_ENTRIES, EVENTS, TOKEN_EN
 from changegate.services.tables.choices import ChoiceRules
 from changegate.services.tables.registry import Access, Table, View
 
+# Owners of integrations read the events and tokens of their own ones.
+_log_view = partial(
+    View,
+    display_field="sys_id",
+    access=READ_BY_ANYONE,
+    own_rows=rows_of_own_integrations,
+    reads_all=INTEGRATION_ADMINISTRATORS,
+    origin_field="entity",
+    is_audited=False,
+)
 SYSTEM_TABLES = (
     Table("sys_choice", "Choice", SysChoice, "label", REFERENCE_DATA, ChoiceRules()),
     Table(
@@ -79,30 +91,8 @@ SYSTEM_TABLES = (
         own_rows=own_integrations,
         reads_all=INTEGRATION_ADMINISTRATORS,
     ),
-    View(
-        name="oauth_exchange",
-        label="Token Event",
-        model=EVENTS,
-        declared=EVENT_ENTRIES,
-        display_field="sys_id",
-        access=READ_BY_ANYONE,
-        own_rows=rows_of_own_integrations,
-        reads_all=INTEGRATION_ADMINISTRATORS,
-        origin_field="entity",
-        is_audited=False,
-    ),
-    View(
-        name="oauth_credential",
-        label="Token",
-        model=TOKENS,
-        declared=TOKEN_ENTRIES,
-        display_field="sys_id",
-        access=READ_BY_ANYONE,
-        own_rows=rows_of_own_integrations,
-        reads_all=INTEGRATION_ADMINISTRATORS,
-        origin_field="entity",
-        is_audited=False,
-    ),
+    _log_view("oauth_exchange", "Token Event", EVENTS, declared=EVENT_ENTRIES),
+    _log_view("oauth_credential", "Token", TOKENS, declared=TOKEN_ENTRIES),
     Table("sys_auth_scope", "Auth Scope", SysAuthScope, "name", READ_BY_INTEGRATION_ADMINISTRATORS),
     Table("sys_certificate", "X.509 Certificate", SysCertificate, "name", READ_BY_INTEGRATION_ADMINISTRATORS),
     Table("jwt_verifier_map", "JWT Verifier Map", JwtVerifierMap, "name", READ_BY_INTEGRATION_ADMINISTRATORS),
