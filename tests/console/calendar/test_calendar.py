@@ -2,7 +2,7 @@
 
 import html
 import re
-from datetime import timedelta
+from datetime import UTC, date, timedelta
 
 import pytest
 from flask import Flask
@@ -10,6 +10,7 @@ from icalendar import Calendar
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
+from changegate.console.calendar.days import days_of
 from changegate.extensions import db
 from changegate.models import CalendarFeed, SysUser
 from changegate.models.base import utc_now
@@ -67,6 +68,23 @@ def test_a_week_shows_seven_days(admin: Visitor, make_change: MakeChange) -> Non
     page = admin.open("/calendar?view=week&day=2027-03-12")
     assert (page.text.count("<time datetime="), days_in(page)) == (7, {"2027-03-10": ["10:00 Patch"]})
     assert "08 March to 14 March 2027" in page.text
+
+
+def test_names_the_colors_that_it_shows(admin: Visitor, make_change: MakeChange) -> None:
+    make_change(short_description="Patch", **WINDOW)
+    legend = re.search(r'<ul class="legend".*?</ul>', admin.open(MARCH).text, re.DOTALL)
+    assert legend is not None
+    assert ("New" in legend[0], "Closed" in legend[0], "freeze" in legend[0]) == (True, False, False)
+    assert 'class="legend"' not in admin.open("/calendar?day=2031-03-15").text
+
+
+def test_days_before_the_present_one_are_past_in_its_month_alone() -> None:
+    week = [date(2027, 3, 8 + at) for at in range(7)]
+
+    def past_on(today: date) -> list[date]:
+        return [each.day for each in days_of(week, None, [], [], UTC, today, 4) if each.is_past]
+
+    assert (past_on(date(2027, 3, 10)), past_on(date(2027, 4, 1))) == (week[:2], [])
 
 
 def test_filters_by_group(app: Flask, admin: Visitor, make_change: MakeChange) -> None:

@@ -36,11 +36,12 @@ class FreezeOfDay:
 
 @dataclass(frozen=True, slots=True)
 class CalendarDay:
-    """A day with its first changes, the number of others, and its freezes."""
+    """A day with its first changes, the number of others, and its freezes; past only beside the present day."""
 
     day: date
     is_outside: bool
     is_today: bool
+    is_past: bool
     changes: Sequence[PlannedChange]
     hidden: int
     freezes: Sequence[FreezeOfDay]
@@ -78,6 +79,7 @@ def days_of(
             day,
             month is not None and day.month != month,
             day == today,
+            today in shown and day < today,
             of_day[:most],
             max(0, len(of_day) - most),
             [_freeze(each) for each in freezes if _overlaps((each.start, each.end), interval)],
