@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.browser.conftest import signed_in
@@ -15,6 +16,7 @@ DROP = """(zone) => {
   dragged.items.add(new File(["Unplug the old switch."], "steps.txt", { type: "text/plain" }));
   zone.dispatchEvent(new DragEvent("drop", { dataTransfer: dragged, bubbles: true, cancelable: true }));
 }"""
+YESTERDAY = "day => { day.className = 'is-past'; day.innerHTML = '<p class=more>Yesterday</p>'; }"
 
 
 def add_colleagues(desk: Running) -> tuple[Person, Person, str]:
@@ -98,6 +100,37 @@ def test_the_columns_to_choose_do_not_overlap(browser: Browser, desk: Running) -
         tops = [(box["y"], box["height"]) for box in boxes if box]
         assert len(tops) > 30
         assert all(top + height <= next_top for (top, height), (next_top, _) in pairwise(tops))
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_no_button_of_a_list_moves_when_a_tool_is_opened(browser: Browser, desk: Running, width: int) -> None:
+    tom, _, _ = add_colleagues(desk)
+    with signed_in(browser, desk, tom.user_name, tom.password) as page:
+        page.set_viewport_size({"width": width, "height": 800})
+        page.goto("/change-requests")
+        buttons = page.locator(".tool > summary").all()
+        before = [each.bounding_box() for each in buttons]
+        assert len(before) == 4
+        for at, button in enumerate(buttons):
+            button.click()
+            assert [each.bounding_box() for each in buttons] == before
+            panel = page.locator(".tool > :not(summary)").nth(at).bounding_box()
+            assert panel is not None
+            assert 0 <= panel["x"]
+            assert panel["x"] + panel["width"] <= width
+            button.click()
+
+
+def test_a_phone_shows_the_present_month_from_the_present_day_on(browser: Browser, desk: Running) -> None:
+    tom, _, _ = add_colleagues(desk)
+    with signed_in(browser, desk, tom.user_name, tom.password) as page:
+        page.set_viewport_size({"width": 360, "height": 800})
+        page.goto("/calendar")
+        # The first day of a month has none before it.
+        page.locator(".calendar td").first.evaluate(YESTERDAY)
+        expect(page.get_by_text("Yesterday")).to_be_hidden()
+        page.evaluate("location.hash = 'days'")
+        expect(page.get_by_text("Yesterday")).to_be_visible()
 
 
 def test_a_long_name_of_a_pipeline_fits_a_phone(browser: Browser, desk: Running) -> None:
