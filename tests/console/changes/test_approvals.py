@@ -82,7 +82,14 @@ def send(visitor: Visitor, path: str, state: str, comments: str = "") -> int:
 def test_an_approver_sees_what_is_asked_without_the_change(desk: Desk, asked: Visitor) -> None:
     path = approval_of(desk, NOAH)
     text = asked.open(path).text
-    for shown in ("Move a router", "Unplug it.\nPlug it in elsewhere.", "2050-03-01 10:00", "Two of them", "Both"):
+    for shown in (
+        "Move a router",
+        "Normal change, requested by tom",
+        "Unplug it.\nPlug it in elsewhere.",
+        "2050-03-01 10:00",
+        "Two of them",
+        "Both",
+    ):
         assert shown in text
     assert "2 more approvals are required." in text
     assert re.search(r"<li>mia <span[^>]*>Requested</span>", text)

@@ -14,6 +14,7 @@ from changegate.services.access.caller import Caller
 from changegate.services.approvals.content import labels_of
 from changegate.services.approvals.rounds import TABLE
 from changegate.services.process.approval_details import ApprovalDetails, get_details, list_waiting
+from changegate.services.tables.choices import find_choices
 from changegate.services.tables.display.display_names import find_names
 from changegate.services.tables.display.shapes import DisplayValue, Shape
 from changegate.services.tables.queries.encoded_query import equal_query
@@ -80,6 +81,12 @@ class ApprovalBlock:
     def number(self) -> str:
         """The number of the change."""
         return str(self.details.asked.change["number"]) if self.details.asked else ""
+
+    @property
+    def kind_of_change(self) -> str:
+        """The label of the type of the change."""
+        kind = str(self.details.asked.change["type"] or "") if self.details.asked else ""
+        return str(find_choices(CHANGES, ["type"]).get("type", {}).get(kind, kind))
 
     @property
     def state(self) -> str:

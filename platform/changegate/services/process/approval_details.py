@@ -151,7 +151,9 @@ class ApprovalDetails:
         """The users whom the details name."""
         earlier = (each.row for each in self.asked.answers) if self.asked else ()
         rows = (self.row, *self.others, *earlier)
-        return {row[name] for row in rows for name in ("approver", "answered_by") if row[name]}
+        requester = (self.asked.change["requested_by"],) if self.asked else ()
+        named = (*requester, *(row[name] for row in rows for name in ("approver", "answered_by")))
+        return {sys_id for sys_id in named if sys_id}
 
 
 def get_details(sys_id: str, caller: Caller) -> ApprovalDetails:
