@@ -10,6 +10,7 @@ from changegate.console.records import history, related_lists
 from changegate.console.records.reference_choices import MOST_WORDS, find_candidates
 from changegate.extensions import db
 from changegate.models import SysUser
+from changegate.services.tables.reading.records import get_row
 from changegate.services.tables.registry import TABLES, get_table
 from changegate.services.tables.writing.records import create_record, update_record
 from tests.console.conftest import ROOT, MakeChange, SignIn
@@ -172,6 +173,15 @@ def test_names_that_begin_with_the_text_are_suggested_first(admin: Visitor, app:
     found = admin.open("/records/sys_user/suggestions?q=tom").json
     assert found is not None
     assert [each["value"] for each in found["suggestions"]] == ["tom", "x", "bot"]
+
+
+def test_a_suggested_state_names_its_model_if_others_have_one_of_that_name(admin: Visitor, app: Flask) -> None:
+    found = admin.open("/records/sttrm_state/suggestions?q=New").json
+    assert found is not None
+    labels = {each["label"]: each["value"] for each in found["suggestions"]}
+    assert {"New (Normal)", "New (Emergency)"} <= labels.keys()
+    with app.app_context():
+        assert [*get_row(get_table("sttrm_state"), ROOT, labels["New (Normal)"], ("state_label",))] == ["New"]
 
 
 def test_a_long_text_has_suggestions_and_keeps_what_was_typed(admin: Visitor, app: Flask) -> None:

@@ -69,6 +69,11 @@ class ReferenceChoice:
     name: str
     detail: str
 
+    @property
+    def full_name(self) -> str:
+        """The name, with what tells it apart if neither of them is the text to send."""
+        return self.name if self.text in {self.name, self.detail} or not self.detail else f"{self.name} ({self.detail})"
+
 
 @dataclass(slots=True)
 class RecordForm:

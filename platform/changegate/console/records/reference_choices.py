@@ -24,7 +24,7 @@ MOST_CHOICES = 12
 MOST_WORDS = 5
 _LONGEST_NAME = 80
 # What tells records of the same name apart; the first field that a table has.
-DISTINGUISHING = ("sys_class_name", "description", "sys_created_on")
+DISTINGUISHING = ("sttrm_model", "sys_class_name", "description", "sys_created_on")
 
 
 def take_refusal(
@@ -39,6 +39,12 @@ def take_refusal(
         target = get_table(str(table.entries[name].reference))
         form.choices[name], sentence = choices_for(target, caller, item, sent[name])
         form.errors[name] = [sentence]
+
+
+def suggest(target: Table, caller: Caller, text: str) -> list[ReferenceChoice]:
+    """Return the records that are suggested while a name is typed."""
+    found = find_candidates(target, caller, text)
+    return [_choice(target, each, found, text, text) for each in found]
 
 
 def choices_for(target: Table, caller: Caller, item: str, text: str = "") -> tuple[list[ReferenceChoice], str]:
