@@ -11,6 +11,7 @@ from flask import Flask
 
 from changegate import create_app
 from changegate.cli.prepare import prepare_instance
+from changegate.console.my_work import SECTIONS
 from changegate.database import commit, connection
 from changegate.extensions import db, now
 from changegate.services.tables.upkeep import index_texts, renew_statistics
@@ -59,6 +60,12 @@ def test_a_selective_query_reads_few_rows(desk: Flask, query: DeskQuery) -> None
     plan = plan_of(desk, query, ADMIN)
     assert "all rows" not in indexes_of(plan), plan
     assert not any("SCAN task " in f"{step} " for step in plan), plan
+
+
+def test_what_a_user_watches_is_found_among_the_few_watched_tasks(desk: Flask) -> None:
+    [watched] = [each for each in SECTIONS if each.title == "Watched"]
+    query = DeskQuery("watched", watched.query.format(me="x" * 32), watched.table)
+    assert indexes_of(plan_of(desk, query, ADMIN)) == ["task_watched"]
 
 
 def test_sqlite_expects_that_many_changes_are_active(desk: Flask) -> None:

@@ -64,7 +64,7 @@ SECTIONS = (
     Section(
         "Watched",
         "task",
-        "active=true^watch_listLIKE{me}^ORDERBYDESCnumber",
+        "active=true^watch_listISNOTEMPTY^watch_listLIKE{me}^ORDERBYDESCnumber",
         _TASK_COLUMNS,
         "You are on no watch list of an open change or task.",
     ),

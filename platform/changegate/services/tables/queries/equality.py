@@ -42,12 +42,18 @@ def is_empty(comparison: Comparison) -> Clause:
 
 def is_filled(comparison: Comparison) -> Clause:
     """Return the clause for fields with a value."""
-    return Expression(operator.inv, is_empty(comparison))
+    return Expression(_has_value, comparison.field.column)
 
 
 def _has_no_value(column: ColumnElement[Any]) -> ColumnElement[bool]:
     is_null = column.is_(None)
     return or_(is_null, column == "") if can_be_blank(column) else is_null
+
+
+def _has_value(column: ColumnElement[Any]) -> ColumnElement[bool]:
+    # In the negation of `_has_no_value`, SQLite would not recognize the condition of a partial index.
+    is_set = column.is_not(None)
+    return and_(is_set, column != "") if can_be_blank(column) else is_set
 
 
 def can_be_blank(column: ColumnElement[Any]) -> bool:
