@@ -214,6 +214,7 @@ AUDIENCES = (
         # The secret in the address says whose feed it is.
         "GET /calendar/feeds/<token>.ics": Audience.ANYONE,
         "POST /change-requests/<sys_id>/comment": Audience.PEOPLE,
+        "POST /change-requests/<sys_id>/items": Audience.PEOPLE,
         "POST /change-requests/<sys_id>/edit": Audience.PEOPLE,
         "POST /change-requests/<sys_id>/files": Audience.PEOPLE,
         "POST /change-requests/<sys_id>/files/<attachment_id>/delete": Audience.PEOPLE,

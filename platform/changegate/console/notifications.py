@@ -11,7 +11,6 @@ from changegate.services.mail.outbox import mail_is_configured
 from changegate.services.notifications.inbox import count_unread, list_notifications, mark_read
 from changegate.services.notifications.kinds import CHANNELS, KINDS
 from changegate.services.notifications.settings import channels_of, choose_channels
-from changegate.services.process.watching import set_watching
 from changegate.unproxied import current_request
 
 NOTIFICATIONS_AT_ONCE = 50
@@ -50,14 +49,6 @@ def read_all_view() -> ResponseReturnValue:
     mark_read(caller().sys_id)
     commit()
     return redirect(url_for("notifications.list_view"))
-
-
-@bp.post("/change-requests/<sys_id>/watch")
-def watch_view(sys_id: str) -> ResponseReturnValue:
-    """Add the user to the watch list of a change that they may read, or remove them."""
-    set_watching(sys_id, caller(), is_watching=current_request().form.get("watching") == "1")
-    commit()
-    return redirect(url_for("change_requests.record_view", sys_id=sys_id))
 
 
 @bp.get("/preferences/notifications")

@@ -3,9 +3,12 @@
 import io
 import re
 
+from changegate.database import commit
 from changegate.extensions import limiter, settings
+from changegate.services.tables.registry import get_table
+from changegate.services.tables.writing.records import create_record
 from tests.console.changes.conftest import Desk
-from tests.console.conftest import MakeChange, SignIn
+from tests.console.conftest import ROOT, MakeChange, SignIn
 from tests.console.visitor import Visitor, forms_of
 
 PNG = bytes.fromhex(
@@ -193,6 +196,30 @@ def test_too_many_comments_within_a_minute_are_refused_with_their_text(desk: Des
     assert "You have added too many comments within a minute." in refused.text
     assert ">Last</textarea>" in refused.text
     assert desk.mia.send(desk.mia.open(f"{desk.url}?tab=activity"), "comment", {"text": "Mine"}).status_code == 302
+
+
+def test_a_ci_is_added_on_the_page_of_the_change(desk: Desk) -> None:
+    with desk.app.app_context():
+        for name in ("core-switch-01", "core-switch-02"):
+            create_record(get_table("cmdb_ci"), ROOT, {"name": name})
+        commit()
+    page = desk.tom.open(f"{desk.url}?tab=items")
+    refused = desk.tom.send(page, "add-item", {"ci_item": "core-switch"})
+    assert refused.status_code == 400
+    assert "Similar names: core-switch-01, core-switch-02." in refused.text
+    assert forms_of(refused).forms["add-item"]["ci_item"] == "core-switch"
+    added = desk.tom.send(refused, "add-item", {"ci_item": "core-switch-02"})
+    assert added.location == f"{desk.url}?tab=items"
+    assert re.search(r'<a href="/records/cmdb_ci/[0-9a-f]{32}">core-switch-02</a>', desk.mia.open(added.location).text)
+
+
+def test_who_may_not_edit_a_change_adds_no_ci(desk: Desk, sign_in: SignIn) -> None:
+    rita = sign_in("rita", "sn_change_read")
+    page = rita.open(f"{desk.url}?tab=items")
+    assert "add-item" not in page.text
+    token = re.findall(r'name="csrf_token" value="([^"]+)"', page.text)[0]
+    refused = rita.client.post(f"{desk.url}/items", data={"csrf_token": token, "ci_item": "x"})
+    assert refused.status_code == 403
 
 
 def test_a_user_who_may_not_create_a_change_is_led_to_the_templates(sign_in: SignIn) -> None:

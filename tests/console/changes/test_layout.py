@@ -8,7 +8,7 @@ from changegate.console.changes import related
 from changegate.database import commit
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record, update_record
-from tests.console.changes.conftest import Desk
+from tests.console.changes.conftest import Desk, move
 from tests.console.conftest import ROOT, MakeChange
 from tests.console.visitor import Visitor
 from tests.support.statements import counted_statements
@@ -117,6 +117,19 @@ def test_the_activity_names_people_and_has_parts(desk: Desk) -> None:
         "approvals": [False, False, False],
         "nothing": [True, True, True],
     }
+
+
+def test_the_page_names_who_created_and_changed_the_change(desk: Desk) -> None:
+    footnote = desk.mia.open(desk.url).text.rpartition("footnote")[2]
+    assert len(re.findall(r'by <a href="/records/sys_user/[0-9a-f]{32}">System Administrator</a>', footnote)) == 2
+
+
+def test_a_cancelled_approval_is_not_completed(desk: Desk) -> None:
+    for state in (-4, 4):
+        assert move(desk.tom, desk, state, work_notes="Not needed") == 302
+    text = desk.tom.open(f"{desk.url}?tab=activity").text
+    assert ("cancelled the approval" in text, "completed the approval" in text) == (True, False)
+    assert re.search(r"<p>Cancelled, policy “[^”]+”</p>", text)
 
 
 def test_the_page_does_not_read_all_that_people_have_written(desk: Desk) -> None:

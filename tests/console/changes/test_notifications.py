@@ -7,7 +7,7 @@ from sqlalchemy import select, update
 
 from changegate.console import notifications
 from changegate.database import commit
-from changegate.extensions import db
+from changegate.extensions import db, limiter
 from changegate.models import ChangeRequest, SysUser
 from changegate.services.mail.outbox import queue_mail
 from changegate.services.notifications.settings import channels_of
@@ -133,6 +133,18 @@ def test_a_change_that_a_user_may_not_read_cannot_be_watched(asked: Desk, sign_i
     sent = {"csrf_token": token, "watching": "1"}
     assert eve.client.post(f"{asked.url}/watch", data=sent).status_code == 404
     assert asked.field("watch_list") is None
+
+
+def test_too_many_changes_of_watch_lists_within_a_minute_are_refused(asked: Desk) -> None:
+    page, watch = asked.tom.open(asked.url), f"{asked.url}/watch"
+    with asked.app.app_context():
+        for _ in range(20):
+            limiter.count(str(asked.field("requested_by")), "watch_list")
+    refused = asked.tom.send(page, watch)
+    assert refused.status_code == 429
+    assert "You have changed too many watch lists within a minute." in refused.text
+    assert asked.field("watch_list") is None
+    assert asked.mia.send(asked.mia.open(asked.url), watch).status_code == 302
 
 
 def test_a_full_watch_list_takes_nobody_else(asked: Desk) -> None:

@@ -35,7 +35,7 @@ def rows_in(page: str) -> list[str]:
 def test_each_save_shows_its_fields_and_leads_to_its_entry(admin: Visitor, policy: str) -> None:
     page = admin.open(policy).text
     rows = rows_in(page)
-    assert rows[0].endswith("admin Order 500 300")
+    assert rows[0].endswith("System Administrator Order 500 300")
     entries = re.findall(r'href="(/records/chg_history/[0-9a-f]{32})"', page)
     assert len(entries) == len(set(entries)) >= 2
     assert admin.open(entries[0]).status_code == 200
@@ -43,7 +43,7 @@ def test_each_save_shows_its_fields_and_leads_to_its_entry(admin: Visitor, polic
 
 def test_readers_of_changes_see_it_without_the_audit_trail(sign_in: SignIn, policy: str) -> None:
     rows = rows_in(sign_in("ines", "itil").open(policy).text)
-    assert rows[0].endswith("admin Order 500 300")
+    assert rows[0].endswith("System Administrator Order 500 300")
     assert rows_in(sign_in("nora").open(policy).text) == []
 
 

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from changegate.console.changes.people import Actor, People, user_name_of, workload_of
 from changegate.console.records.history import FieldChange, RecordSave, list_saves
+from changegate.console.records.people import Actor, People, user_name_of, workload_of
 from changegate.services.access.caller import Caller
+from changegate.services.approvals.rounds import CANCELLED
 from changegate.services.tables.display.display_values import WireRecord
 from changegate.services.tables.display.shapes import DisplayValue, Shape
 from changegate.services.tables.queries.encoded_query import parse_encoded_query
@@ -29,6 +30,8 @@ WORDS: Mapping[str, str] = {
     "freeze_overridden": "overrode a freeze",
     "files_deleted": "deleted old files",
 }
+# A decision that ends a round without completing it.
+CANCELED_ROUND = "cancelled the approval"
 JOURNALS: Mapping[str, str] = {"comments": "commented", "work_notes": "added a work note"}
 
 
@@ -145,16 +148,16 @@ def _history(caller: Caller, sys_id: str) -> Iterator[ActivityEntry]:
     query = f"subject_id={sys_id}^subject_table=change_request^ORDERBYDESCseq"
     for row in _rows("chg_history", caller, query, ("kind", "actor", "facts", "sys_created_on")):
         actor, facts = json.loads(row["actor"]["value"]), json.loads(row["facts"]["value"])
-        kind = row["kind"]["value"]
+        kind, outcome = row["kind"]["value"], str(facts.get("state") or facts.get("outcome") or "")
         yield ActivityEntry(
             row["sys_created_on"]["display_value"],
             user_name_of(actor),
-            WORDS.get(kind, ""),
+            CANCELED_ROUND if (kind, outcome) == ("decided", CANCELLED) else WORDS.get(kind, ""),
             kind,
             _text_of(facts),
             workload_of(actor),
             str(actor.get("acts_for") or ""),
-            str(facts.get("state") or facts.get("outcome") or "").capitalize(),
+            outcome.capitalize(),
             str(facts.get("approver") or ""),
             str(facts.get("policy_name") or ""),
             order=3,

@@ -16,6 +16,7 @@ from changegate.console.guards import caller, require_login
 from changegate.console.records.cells import is_nameless
 from changegate.console.records.list_views import list_page
 from changegate.console.records.pages import list_url, record_url
+from changegate.console.records.people import STAMPS, People
 from changegate.console.records.record_form import fields_of
 from changegate.console.records.reference_choices import explain_refusal
 from changegate.console.records.saving import attempt
@@ -28,9 +29,11 @@ from changegate.services.access.permissions import INTEGRATION_ADMINISTRATORS
 from changegate.services.approvals.rollup import REQUESTED
 from changegate.services.process.changes import changes_table
 from changegate.services.process.comments import COMMENTS, add_comment
+from changegate.services.process.watching import WATCH_LIST, set_watching
 from changegate.services.tables.display.display_values import WireRecord
+from changegate.services.tables.registry import get_table
 from changegate.services.tables.versions import VersionCheck
-from changegate.services.tables.writing.records import update_record
+from changegate.services.tables.writing.records import create_record, update_record
 from changegate.unproxied import current_request
 
 TABS: Mapping[str, str] = {
@@ -74,7 +77,7 @@ def comment_view(sys_id: str) -> ResponseReturnValue:
     journal = sent.get("journal", "")
     if journal not in changes_table().journals_for(caller().permissions):
         raise InputInvalid({"journal": ["Choose comments or work notes."]})
-    if refusal := _too_many_comments():
+    if refusal := _too_many(COMMENTS, "added too many comments"):
         return _record_page(sys_id, refusal=refusal, tab="activity", comment=sent.get("text", "")), 429
     if not changes_table().access.admits("update", caller().permissions):
         add_comment(sys_id, sent.get("text", ""), caller())
@@ -83,13 +86,38 @@ def comment_view(sys_id: str) -> ResponseReturnValue:
     return _write(sys_id, {journal: sent.get("text", "")}, "activity", "Added.")
 
 
-def _too_many_comments() -> str:
-    """Count a comment of the user, who is told if they write too many: each can send mail to everyone on the change."""
+@bp.post("/<sys_id>/watch")
+def watch_view(sys_id: str) -> ResponseReturnValue:
+    """Add the user to the watch list of a change that they may read, or remove them."""
+    if refusal := _too_many(WATCH_LIST, "changed too many watch lists"):
+        return _record_page(sys_id, refusal=refusal), 429
+    set_watching(sys_id, caller(), is_watching=current_request().form.get("watching") == "1")
+    commit()
+    return redirect(_url(sys_id, "details"))
+
+
+@bp.post("/<sys_id>/items")
+def add_item_view(sys_id: str) -> ResponseReturnValue:
+    """Add a configuration item to those that the change affects."""
+    read_change(sys_id)
+    item = current_request().form.get("ci_item", "")
+    affected = get_table("task_ci")
+    # The change by its sys_id, and the item by its name.
+    fields = {"task": sys_id, "ci_item": item}
+    added = attempt(lambda: create_record(affected, caller(), fields, input_display_value=True))
+    if isinstance(added, ChangegateError):
+        refusal = explain_refusal(added, affected, caller(), fields)
+        return _record_page(sys_id, refusal=refusal, tab="items", item=item), added.status
+    return redirect(_url(sys_id, "items"))
+
+
+def _too_many(kind: str, words: str) -> str:
+    """Count what a user has done, and return a refusal if it is too often: each can send mail, or grow the history."""
     try:
-        limiter.require_room_to_fail(caller().sys_id, COMMENTS)
+        limiter.require_room_to_fail(caller().sys_id, kind)
     except RateLimited as limit:
-        return f"You have added too many comments within a minute. Try again in {limit.retry_after} seconds."
-    limiter.count(caller().sys_id, COMMENTS)
+        return f"You have {words} within a minute. Try again in {limit.retry_after} seconds."
+    limiter.count(caller().sys_id, kind)
     return ""
 
 
@@ -124,7 +152,7 @@ def _filled_sections(record: WireRecord) -> dict[str, list[str]]:
     return {title: [name for name in names if name not in IN_HEAD] for title, names in sections.items() if names}
 
 
-def _record_page(sys_id: str, *, refusal: str = "", tab: str = "", comment: str = "") -> str:
+def _record_page(sys_id: str, *, refusal: str = "", tab: str = "", comment: str = "", item: str = "") -> str:
     table, who = changes_table(), caller()
     record, _ = read_change(sys_id)
     change = stored_values(sys_id)
@@ -137,8 +165,11 @@ def _record_page(sys_id: str, *, refusal: str = "", tab: str = "", comment: str 
     provenance = [
         name for name in PROVENANCE if record[name]["value"] and not is_nameless(table.entries[name], record[name])
     ]
+    files = files_of(sys_id, who) if shown == "files" else ()
+    authors = (*(record[name]["value"] for name in STAMPS), *(file.sys_created_by for file in files))
     return render_template(
         "console/changes/record.html",
+        people=People(who, authors),
         record=record,
         version=version_of(change["sys_mod_count"], change["sys_updated_on"]),
         ribbon=ribbon_of(change, {**fields, **journal_inputs(table)}),
@@ -149,6 +180,7 @@ def _record_page(sys_id: str, *, refusal: str = "", tab: str = "", comment: str 
         parts={name: label for name, label in PARTS.items() if name != "work_notes" or name in journals},
         part=part,
         comment=comment,
+        item=item,
         sections=_filled_sections(record),
         provenance=provenance,
         entries=table.entries,
@@ -158,7 +190,7 @@ def _record_page(sys_id: str, *, refusal: str = "", tab: str = "", comment: str 
         opens_integration="oauth_entity" in provenance or who.permissions.has_role(INTEGRATION_ADMINISTRATORS),
         related=related_lists_of(shown, sys_id, who),
         blocks=blocks_of_change(change, who) if change["approval"] == REQUESTED else (),
-        files=files_of(sys_id, who) if shown == "files" else (),
+        files=files,
         previewed=PREVIEWED,
         activity=list_activity(table, who, record, part) if shown == "activity" else None,
         journals=journals,

@@ -21,6 +21,7 @@ from changegate.console.records.pages import (
     record_url,
 )
 from changegate.console.records.parts import Whole, list_part_tables, whole_of, whole_url
+from changegate.console.records.people import STAMPS, People
 from changegate.console.records.record_form import (
     RecordForm,
     changed_texts,
@@ -29,7 +30,7 @@ from changegate.console.records.record_form import (
     form_of_defaults,
     form_of_record,
 )
-from changegate.console.records.reference_choices import find_candidates, name_references, take_refusal
+from changegate.console.records.reference_choices import name_references, suggest, take_refusal
 from changegate.console.records.related_lists import list_related
 from changegate.console.records.saving import attempt
 from changegate.console.stale_forms import VERSION, was_seen
@@ -137,14 +138,7 @@ def delete_view(table_name: str, sys_id: str) -> ResponseReturnValue:
 def suggestions_view(table_name: str) -> Mapping[str, list[dict[str, str]]]:
     """Return the records whose names contain a text, for the inputs of references."""
     table, typed = get_table(table_name), current_request().args.get("q", "").strip()
-    name = table.login_field or table.display_field
-    # A login name means one user; several users may have the same name.
-    return {
-        "suggestions": [
-            {"value": found[name], "label": found[table.display_field]}
-            for found in find_candidates(table, caller(), typed)
-        ]
-    }
+    return {"suggestions": [{"value": each.text, "label": each.full_name} for each in suggest(table, caller(), typed)]}
 
 
 def _read(table: Table, sys_id: str) -> tuple[WireRecord, str]:
@@ -195,11 +189,13 @@ def _record_page(
     if history.has_history(table, who):
         tabs[HISTORY] = "History"
     tab = tab if tab in tabs else DETAILS
-    extension = extension_of(table.name)
+    extension, facts = extension_of(table.name), _facts_of_tab(tab, table, record)
+    saves = facts[HISTORY].saves if HISTORY in facts else ()
     return render_template(
         extension.template,
         **extension.facts(who, record),
-        **_facts_of_tab(tab, table, record),
+        **facts,
+        people=People(who, (*(record[name]["value"] for name in STAMPS), *(save.user for save in saves))),
         tabs=tabs,
         tab=tab,
         whole=whole_of(table, record),

@@ -1,4 +1,4 @@
-"""The people and workloads in the activity of a change, with their names and pages."""
+"""The people and workloads behind a record and its changes, with their names and pages."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,6 +11,8 @@ from changegate.services.tables.display.display_names import find_names
 from changegate.services.tables.registry import table_of_users
 from changegate.services.users.user_names import users_named
 
+# The fields with the user IDs of those who created and last changed a record.
+STAMPS = ("sys_created_by", "sys_updated_by")
 # A user whose name the reader may not see.
 UNKNOWN = "another user"
 
@@ -26,7 +28,7 @@ class Actor:
 class People:
     """The users whose user IDs, present or former, and sys_ids occur in a stream, as far as the reader sees them."""
 
-    def __init__(self, caller: Caller, user_names: Iterable[str], sys_ids: Iterable[str]) -> None:
+    def __init__(self, caller: Caller, user_names: Iterable[str], sys_ids: Iterable[str] = ()) -> None:
         users, _ = table_of_users()
         self._table = users.name
         self._named = {name: min(found) for name in set(user_names) if (found := users_named(name))}
