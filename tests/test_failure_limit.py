@@ -7,11 +7,14 @@ from unittest import mock
 
 import pytest
 from flask import Flask
+from limits.errors import StorageError
+from limits.strategies import MovingWindowRateLimiter
 
 from changegate import create_app, failure_limit, recent_failures
 from changegate.errors import RateLimited
 from changegate.extensions import limiter
-from changegate.failure_limit import AWAY_SECONDS, FAILURES_PER_MINUTE, GUESSES_PER_MINUTE
+from changegate.failure_limit import AWAY_SECONDS, FAILURES_PER_MINUTE, GUESSES_PER_MINUTE, Counters
+from changegate.recent_failures import RecentFailures
 from tests.support.faulty_route import faulty_route
 from tests.support.redis_store import redis_url, settings
 from tests.test_recent_failures import Time
@@ -172,6 +175,34 @@ def test_a_frozen_store_delays_one_question_and_is_used_again_later(
             later = time.monotonic() + 2 * AWAY_SECONDS
             monkeypatch.setattr(failure_limit, "monotonic", lambda: later)
             limiter.require_room_to_fail("192.0.2.7", "ann")
+
+
+def test_one_request_asks_whether_the_store_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    shared, own = RecentFailures(), RecentFailures()
+    counters = Counters(shared, own)
+    asked: list[object] = []
+
+    def fail(limit: MovingWindowRateLimiter) -> int:
+        asked.append(limit.storage)
+        if limit.storage is shared:
+            raise StorageError(ConnectionError())
+        return 0
+
+    def succeed(limit: MovingWindowRateLimiter) -> int:
+        asked.append(limit.storage)
+        if limit.storage is shared and len(asked) == 1:
+            # As another request does while this one waits for the answer.
+            counters.ask(succeed)
+        return 0
+
+    counters.ask(fail)
+    assert asked == [shared, own]
+    later = time.monotonic() + 2 * AWAY_SECONDS
+    monkeypatch.setattr(failure_limit, "monotonic", lambda: later)
+    asked.clear()
+    counters.ask(succeed)
+    counters.ask(succeed)
+    assert asked == [shared, own, shared]
 
 
 def test_counts_nothing_when_disabled(tmp_path: Path) -> None:

@@ -104,18 +104,25 @@ class Counters:
 
     def __init__(self, shared: Storage, own: Storage) -> None:
         self._shared, self._own = MovingWindowRateLimiter(shared), MovingWindowRateLimiter(own)
-        # Until when the shared store is not asked, by the monotonic clock. Threads may overwrite each other's value.
+        # Until when the shared store is not asked, by the monotonic clock; 0 while it answers. Threads may overwrite
+        # each other's value.
         self._away_until = 0.0
 
     def ask(self, question: Callable[..., int], *given: object) -> int:
         """Return the answer of the counters to a question."""
-        if monotonic() >= self._away_until:
+        if not self._away_until or monotonic() >= self._away_until:
+            # Each question to a frozen store takes a second, and a request asks up to four. So one request asks whether
+            # it is back, and the others do not wait for the answer.
+            if self._away_until:
+                self._away_until = monotonic() + AWAY_SECONDS
             try:
-                return question(self._shared, *given)
+                answer = question(self._shared, *given)
             except StorageError as problem:
-                # Each question to a frozen store takes a second, and a request asks up to four.
                 self._away_until = monotonic() + AWAY_SECONDS
                 log.warning("the store of failures is away, this process counts for itself: %s", problem)
+            else:
+                self._away_until = 0.0
+                return answer
         # Without counting, guesses would be unlimited during an outage of the store. If every attempt were refused
         # instead, no user could sign in.
         return question(self._own, *given)
