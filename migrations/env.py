@@ -17,7 +17,10 @@ from changegate.models.base import UTCDateTime
 
 UPGRADE_LOCK = 0x6368676174  # any number that no other advisory lock uses
 # Every statement that needs a table waits behind a migration that waits for it, so it must not wait for long.
-LIMITS = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '{lock_seconds}s'"
+LIMITS = (
+    "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;"
+    " SET LOCAL lock_timeout = '{lock_seconds}s'"
+)
 LOCK_SECONDS = 3
 
 

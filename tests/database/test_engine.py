@@ -17,7 +17,7 @@ from sqlalchemy import select, text, update
 from sqlalchemy.exc import OperationalError, StatementError
 
 from changegate import create_app
-from changegate.database import QueuedConnection, connection, pool, request_time
+from changegate.database import QueuedConnection, commit, connection, pool, request_time
 from changegate.extensions import db
 from changegate.models import SysUser
 from tests.database.write_locks import has_room, may_write_to
@@ -252,6 +252,19 @@ def test_every_statement_of_postgresql_has_its_time(on_postgres: Flask) -> None:
     assert db.session.execute(text("SHOW statement_timeout")).scalar_one() == "30s"
     # The compiler of PostgreSQL would take seconds for statements that take milliseconds.
     assert db.session.execute(text("SHOW jit")).scalar_one() == "off"
+
+
+def test_a_node_that_is_frozen_within_a_transaction_does_not_keep_its_locks(
+    on_postgres: Flask, prepared_postgres: str
+) -> None:
+    limits = {"idle_in_transaction_session_timeout": "10s", "tcp_keepalives_idle": "10", "tcp_keepalives_count": "3"}
+    assert {name: connection().execute(text(f"SHOW {name}")).scalar_one() for name in limits} == limits
+    connection().execute(update(SysUser).values(title="is not stored"))
+    connection().execute(text("SET LOCAL idle_in_transaction_session_timeout = 50"))
+    with psycopg.connect(prepared_postgres.replace("+psycopg", "")) as other:
+        assert other.execute("SELECT title FROM sys_user FOR UPDATE").fetchall() == [(None,)]
+    with pytest.raises(OperationalError):
+        commit()
 
 
 def test_a_request_gets_the_connection_that_the_last_one_used(at_work: Flask) -> None:

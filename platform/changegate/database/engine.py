@@ -24,6 +24,18 @@ IS_ONLINE = "is_online"
 CHECKPOINT_PAGES = 8000  # 32 MB of write-ahead log
 # Pages are read from memory that all connections share, without a system call for each; 2 GB is SQLite's limit.
 MAPPED_BYTES = 2**31 - 2**16
+# Of PostgreSQL; times in milliseconds, those of TCP in seconds.
+SESSION_SETTINGS = {
+    "statement_timeout": MAX_EXECUTION_TIME // timedelta(milliseconds=1),
+    # A node that is frozen within a transaction, or whose host is lost, must not keep its locks. On SQLite, others wait
+    # as long for it.
+    "idle_in_transaction_session_timeout": BUSY_TIMEOUT // timedelta(milliseconds=1),
+    "tcp_keepalives_idle": 10,
+    "tcp_keepalives_interval": 5,
+    "tcp_keepalives_count": 3,
+    # Compiling a statement takes PostgreSQL seconds, and its guess when this pays is far off for recursive statements.
+    "jit": "off",
+}
 
 
 def engine_options(database_url: str) -> dict[str, Any]:
@@ -36,9 +48,7 @@ def engine_options(database_url: str) -> dict[str, Any]:
         return {**common, "pool_size": 0, "connect_args": {"factory": QueuedConnection, "check_same_thread": False}}
     # The number of threads limits connections, so the pool must not. A thread that waits for a key set may hold two
     # connections; if it also had to wait for those of another thread, both could wait forever.
-    limit = f"-c statement_timeout={MAX_EXECUTION_TIME // timedelta(milliseconds=1)}"
-    # Compiling a statement takes PostgreSQL seconds, and its guess when this pays is far off for recursive statements.
-    settings = {"options": f"{limit} -c jit=off"}
+    settings = {"options": " ".join(f"-c {name}={value}" for name, value in SESSION_SETTINGS.items())}
     return {**common, "pool_size": 20, "max_overflow": 492, "isolation_level": "AUTOCOMMIT", "connect_args": settings}
 
 
