@@ -125,7 +125,7 @@ BAD_VALUES = [
     ("trusted_proxies", "9" * 10, "give a whole number, 0 or more"),
     ("event_retention_days", "29", "give a number of days from 30 to 36500"),
     ("report_retention_days", "14", "give a number of days from 15 to 36500"),
-    ("audit_retention_days", "36501", "give a number of days up to 36500, or 0 for ever"),
+    ("audit_retention_days", "36501", "give a number of days up to 36500, or 0 forever"),
     ("attachment_retention_days", "-1", "give a whole number, 0 or more"),
     ("threads", "0", "give a number from 1 to 256"),
     ("threads", "257", "give a number from 1 to 256"),

@@ -33,7 +33,7 @@ class SettingInvalid(Exception):
 class Settings:
     """The settings; durations are `timedelta` here, and whole seconds in the environment, except for days.
 
-    With 0 retention days, rows are kept for ever.
+    With 0 retention days, rows are kept forever.
     """
 
     database_url: str

@@ -97,7 +97,7 @@ def _days_from(least: int) -> Callable[[str], int]:
 
 def _days_or_forever(value: str) -> int:
     if _count(value) > MOST_DAYS:
-        raise ValueError(f"give a number of days up to {MOST_DAYS}, or 0 for ever")
+        raise ValueError(f"give a number of days up to {MOST_DAYS}, or 0 forever")
     return int(value)
 
 

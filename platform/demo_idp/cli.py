@@ -111,7 +111,7 @@ def run_server(host: str, port: int, load: Callable[[], Flask]) -> None:
 def load_app(base_url: str, changegate_url: str, changegate_ca: str | None, audience: str | None) -> Flask:
     """Build the app inside the worker; the worker ignores Ctrl-C, which its parent handles."""
     # A terminal sends Ctrl-C to both. A worker that gets its parent's SIGTERM on top of its own
-    # SIGINT hangs for ever about once in twelve times (Granian 2.8.7, measured).
+    # SIGINT hangs forever about once in twelve times (Granian 2.8.7, measured).
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     return create_app(base_url=base_url, changegate=Changegate(changegate_url, changegate_ca), audience=audience)
 

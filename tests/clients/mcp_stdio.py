@@ -62,7 +62,7 @@ class McpSession:
 
 @contextmanager
 def mcp_session(command: list[str], environment: Mapping[str, str]) -> Iterator[McpSession]:
-    """Start a server and hold a session with it; one that falls silent is ended, so that no test waits for ever."""
+    """Start a server and hold a session with it; one that falls silent is ended, so that no test waits forever."""
     with subprocess.Popen(
         command,
         env=dict(environment),
