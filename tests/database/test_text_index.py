@@ -1,6 +1,7 @@
 """Text searches find the same records as a comparison of every row, whatever the index contains already."""
 
 import sqlite3
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -8,13 +9,14 @@ from sqlalchemy import delete, insert, text, update
 
 from changegate.database import commit, connection, rollback
 from changegate.database import text_index as text_index_module
-from changegate.database.text_index import find_text_index
+from changegate.database.text_index import TextIndex, find_text_index
 from changegate.models import ChangeRequest, SysUser, Task
 from changegate.models.base import new_sys_id
 from changegate.services.catalog import TABLES
+from changegate.services.tables.queries import words
 from changegate.services.tables.queries.query_measure import MAX_LOOKUPS
 from changegate.services.tables.upkeep import index_texts
-from tests.support.queries import ADMIN, find
+from tests.support.queries import ADMIN, find, statement_of
 
 pytestmark = pytest.mark.usefixtures("either_app_context")
 WORD = "123TEXTQUERY321="
@@ -149,7 +151,9 @@ def test_records_are_indexed_in_batches(monkeypatch: pytest.MonkeyPatch) -> None
     assert (pending(), len(find("short_descriptionLIKEof five"))) == (0, 5)
 
 
-def test_a_name_is_found_in_every_reference_to_its_user() -> None:
+@pytest.mark.parametrize("most", [0, 2000], ids=["joined", "listed"])
+def test_a_name_is_found_in_every_reference_to_its_user(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    monkeypatch.setattr(words, "MOST_USERS_LISTED", most)
     connection().execute(insert(SysUser.__table__), {"sys_id": "a" * 32, "user_name": "olga", "name": "Olga Ek"})
     add("of Olga", assigned_to="a" * 32)
     add("closed", closed_by="a" * 32)
@@ -157,6 +161,46 @@ def test_a_name_is_found_in_every_reference_to_its_user() -> None:
     index_all()
     assert sorted(find(f"{WORD}olga")) == ["closed", "of Olga"]
     assert find(f"{WORD}olga closed") == ["closed"]
+    assert ("JOIN" in str(statement_of(f"{WORD}olga", shown="sys_id"))) is (most == 0)
+
+
+@pytest.fixture
+def rare_and_frequent(monkeypatch: pytest.MonkeyPatch) -> Iterator[TextIndex]:
+    """Six records with `srv-00`, of which one has `00417`; four records are many."""
+    for number in range(5):
+        add(f"patch srv-00{number}")
+    add("restart srv-00417")
+    index_all()
+    monkeypatch.setattr(text_index_module, "MOST_COUNTED", 4)
+    index = find_text_index(Task.__table__)
+    assert index is not None
+    forget_counts(index)
+    yield index
+    forget_counts(index)
+
+
+def forget_counts(index: TextIndex) -> None:
+    vars(index).pop("_counted", None)
+    index._frequencies.clear()
+
+
+def test_frequent_trigrams_are_looked_up_only_if_rarer_ones_find_too_many(
+    monkeypatch: pytest.MonkeyPatch, rare_and_frequent: TextIndex
+) -> None:
+    if connection().dialect.name != "sqlite":
+        return
+    monkeypatch.setattr(text_index_module, "RARE", 0)
+    assert rare_and_frequent._rarest_part("srv-00417") == "00417"
+    monkeypatch.setattr(text_index_module, "MOST_COMPARED", 0)
+    assert rare_and_frequent._rarest_part("srv-00417") == "srv-00417"
+    assert rare_and_frequent._rarest_part("patch srv-00") == "patch srv-00"
+
+
+def test_of_several_words_sqlite_looks_up_the_rarest(rare_and_frequent: TextIndex) -> None:
+    words_ = ["patch", "srv-00417", "sr"]
+    looked_up = words_[1:2] if connection().dialect.name == "sqlite" else words_[:2]
+    assert rare_and_frequent.choose_narrowest(words_) == looked_up
+    assert find(f"{WORD}restart srv-00417 sr") == ["restart srv-00417"]
 
 
 def test_too_many_candidates_are_not_listed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,7 +57,7 @@ MOST_COUNTED = 30_000
 MOST_COMPARED_TRIGRAMS = 24
 # The rarest trigram of a fragment is looked up with its neighbors. To look up the others, too, takes longer than to
 # compare a few more records.
-RARE, LOOKED_UP, LOOKED_UP_IF_FREQUENT = 1_000, 5, 15
+RARE, LOOKED_UP, LOOKED_UP_IF_FREQUENT, MOST_COMPARED = 1_000, 5, 15, 2_000
 # Indexed in one transaction, for which other writers wait: some 50 milliseconds.
 TEXTS_AT_ONCE = 1000
 FREQUENCIES_KEPT_SECONDS = 3600.0
@@ -91,14 +91,20 @@ class TextIndex:
         references = {name: sys_ids for name, sys_ids in (referring or {}).items() if sys_ids}
         if is_postgres(connection()):
             found = Expression(_has_document_like, root, self.names, like_pattern(fragment))
-            referred = [Expression(_is_in, root.c[name], Value([*values])) for name, values in references.items()]
+            referred = [is_among(root.c[name], values) for name, values in references.items()]
             return Expression(or_, found, *referred) if referred else found
         sys_ids = [row[0] for row in self._found.fetch({"fragment": _quoted(self._rarest_part(fragment))})[1]]
         if references and len(sys_ids) < MOST_CANDIDATES:
             sys_ids += connection().execute(self._referring(references)).scalars()
         if len(sys_ids) >= MOST_CANDIDATES:
             return None
-        return Expression(_is_in_json, root.c["sys_id"], Value(orjson.dumps(sys_ids).decode(), String))
+        return is_among(root.c["sys_id"], sys_ids)
+
+    def choose_narrowest(self, fragments: Sequence[str]) -> Sequence[str]:
+        """Return the fragments to look up, of those that a record must all contain."""
+        fragments = [fragment for fragment in fragments if len(fragment) >= SHORTEST_INDEXED]
+        # PostgreSQL intersects the records of all. On SQLite, those with the rarest trigram are compared with the rest.
+        return fragments if is_postgres(connection()) else sorted(fragments, key=self._find_rarest)[:1]
 
     def index_batch(self) -> bool:
         """Index records that were written since, in the current transaction; return whether there may be more."""
@@ -162,14 +168,35 @@ class TextIndex:
         columns = self._table.c
         return select(columns["sys_id"], *(columns[name] for name in self.names)).where(columns["sys_id"].in_(sys_ids))
 
-    def _rarest_part(self, fragment: str) -> str:
+    def _find_rarest(self, fragment: str) -> tuple[int, int]:
+        """Return how many documents have the rarest trigram of a fragment, and where it begins."""
         last = len(fragment) - SHORTEST_INDEXED
         count = min(last + 1, MOST_COMPARED_TRIGRAMS)
         starts = {last * at // max(count - 1, 1) for at in range(count)}
-        frequency, rarest = min((self._frequency(fragment[at : at + SHORTEST_INDEXED]), at) for at in starts)
-        length = LOOKED_UP if frequency < RARE else LOOKED_UP_IF_FREQUENT
-        start = max(0, min(rarest - length // 2 + 1, len(fragment) - length))
-        return fragment[start : start + length]
+        return min((self._frequency_at(fragment, at), at) for at in starts)
+
+    def _rarest_part(self, fragment: str) -> str:
+        """Return the part of a fragment to look up: its rarest trigram with neighbors.
+
+        Frequent neighbors are only among them if too many documents have the others.
+        """
+        part = self._widen(fragment, MOST_COUNTED - 1)
+        return part if self._frequency(part) <= MOST_COMPARED else self._widen(fragment, MOST_COUNTED)
+
+    def _widen(self, fragment: str, most: int) -> str:
+        """Return the rarest trigram of a fragment with the neighbors that at most so many documents have."""
+        frequency, first = self._find_rarest(fragment)
+        last, longest = first, LOOKED_UP if frequency < RARE else LOOKED_UP_IF_FREQUENT
+        while last - first < longest - SHORTEST_INDEXED:
+            beside = [at for at in (first - 1, last + 1) if 0 <= at <= len(fragment) - SHORTEST_INDEXED]
+            rarest, at = min(((self._frequency_at(fragment, at), at) for at in beside), default=(most + 1, 0))
+            if rarest > most:
+                break
+            first, last = min(first, at), max(last, at)
+        return fragment[first : last + SHORTEST_INDEXED]
+
+    def _frequency_at(self, fragment: str, at: int) -> int:
+        return self._frequency(fragment[at : at + SHORTEST_INDEXED])
 
     def _frequency(self, trigram: str) -> int:
         with self._lock:
@@ -210,10 +237,11 @@ def find_text_index(of: FromClause) -> TextIndex | None:
     return of.info.get(_INFO) if isinstance(of, Table) else None
 
 
-def narrowest(candidates: Sequence[Expression]) -> Sequence[Expression]:
-    """Return the clauses that narrow a search most, of those of `find_candidates` for fragments that must all occur."""
-    # PostgreSQL intersects them. On SQLite, the value is the list of records.
-    return candidates if is_postgres(connection()) else sorted(candidates, key=lambda each: len(each.values[0]))[:1]
+def is_among(column: ColumnElement[Any], sys_ids: Sequence[str]) -> Expression:
+    """Return the clause for a column that has one of many sys_ids, which are one parameter."""
+    if is_postgres(connection()):
+        return Expression(_is_in_list, column, Value(",".join(sys_ids), String))
+    return Expression(_is_in_json, column, Value(orjson.dumps([*sys_ids]).decode(), String))
 
 
 def document_of(names: Sequence[str], prefix: str = "") -> str:
@@ -227,12 +255,12 @@ def _has_document_like(root: Any, names: Sequence[str], pattern: ColumnElement[s
     return document.like("%" + func.lower(pattern) + "%", escape=ESCAPE)
 
 
-def _is_in(referring: ColumnElement[Any], sys_ids: Any) -> ColumnElement[bool]:
-    return referring.in_(sys_ids)
+def _is_in_list(column: ColumnElement[Any], sys_ids: ColumnElement[str]) -> ColumnElement[bool]:
+    return column == func.any(func.string_to_array(sys_ids, literal_column("','")))
 
 
-def _is_in_json(sys_id: ColumnElement[Any], sys_ids: ColumnElement[str]) -> ColumnElement[bool]:
-    return sys_id.in_(select(func.json_each(sys_ids).table_valued("value").c.value))
+def _is_in_json(column: ColumnElement[Any], sys_ids: ColumnElement[str]) -> ColumnElement[bool]:
+    return column.in_(select(func.json_each(sys_ids).table_valued("value").c.value))
 
 
 def _quoted(fragment: str) -> str:

@@ -1,8 +1,9 @@
 """Case-insensitive text search in columns, in time linear in the length of the stored value."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, SQLColumnExpression, String, func
+from sqlalchemy import ColumnElement, Integer, SQLColumnExpression, String, func, or_
 
 from changegate.database import connection
 from changegate.database.expressions import Expression, Value
@@ -15,6 +16,13 @@ def contains(column: SQLColumnExpression[Any], text: str) -> Expression:
     if _has_slow_like():
         return Expression(_has_within, column, Value(text, String))
     return Expression(_is_like, "icontains", column, Value(_escaped(text)))
+
+
+def any_contains(columns: Sequence[SQLColumnExpression[Any]], text: str) -> Expression:
+    """Return the clause for rows of which at least one of some columns contains a text."""
+    if _has_slow_like():
+        return Expression(_any_has_within, Value(text, String), *columns)
+    return Expression(_any_is_like, Value(_escaped(text), String), *columns)
 
 
 def starts_with(column: SQLColumnExpression[Any], text: str) -> Expression:
@@ -54,6 +62,14 @@ def _escaped(text: str) -> str:
 def _is_like(method: str, column: ColumnElement[str], pattern: Any) -> ColumnElement[bool]:
     clause: ColumnElement[bool] = getattr(column, method)(pattern, escape=ESCAPE)
     return clause
+
+
+def _any_is_like(pattern: Any, *columns: ColumnElement[str]) -> ColumnElement[bool]:
+    return or_(*(_is_like("icontains", column, pattern) for column in columns))
+
+
+def _any_has_within(text: Any, *columns: ColumnElement[str]) -> ColumnElement[bool]:
+    return or_(*(_has_within(column, text) for column in columns))
 
 
 def _has_within(column: ColumnElement[str], text: Any) -> ColumnElement[bool]:

@@ -4,17 +4,14 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, false, or_, select
+from sqlalchemy import ColumnElement, and_, false, or_
 from sqlalchemy.sql.elements import Grouping, UnaryExpression
 
-from changegate.database import connection
 from changegate.database.expressions import Expression
-from changegate.database.text_index import find_text_index, narrowest
-from changegate.database.text_search import contains
 from changegate.errors import RequestUnreadable
 from changegate.extensions import now, settings
 from changegate.services.access.caller import Caller
-from changegate.services.tables.queries.comparison import Clause, Comparison, Inquiry, Unmatchable, display_path_of
+from changegate.services.tables.queries.comparison import Clause, Comparison, Inquiry, display_path_of
 from changegate.services.tables.queries.dates import PREFIX, TermInvalid, moment_of
 from changegate.services.tables.queries.encoded_query import (
     TEXT_SEARCH,
@@ -27,18 +24,15 @@ from changegate.services.tables.queries.encoded_query import (
     Term,
     render_term,
 )
-from changegate.services.tables.queries.operators import clause_of, contains_word
+from changegate.services.tables.queries.operators import clause_of
 from changegate.services.tables.queries.query_measure import require_measure, size_of
 from changegate.services.tables.queries.related_lists import joined_clause, related_clause
-from changegate.services.tables.registry import table_of_users
+from changegate.services.tables.queries.words import words_clause
 from changegate.services.tables.walks import RecordField, Walks
 
 _NUMBER = re.compile("-?[0-9]{1,9}")
 
 MAX_ORDERS = 50
-MAX_WORDS = 10
-# A word that is part of the names of more users is likely to be found in many records.
-MOST_USERS_NAMED = 100
 # SQLite rejects expressions deeper than 1000, so long chains are translated to trees of this width.
 MAX_WIDTH = 50
 RELATED_FORMS = "write RLQUERYtable.field,>=1^…^ENDRLQUERY or JOINtable.field=other.field!condition"
@@ -180,7 +174,7 @@ def _term_clause(inquiry: Inquiry, term: Term) -> Clause | None:
         if isinstance(term, Joined):
             return joined_clause(inquiry, term, _query_clause)
         if term.field == TEXT_SEARCH:
-            return _text_clause(inquiry, term.value)
+            return words_clause(inquiry, term.value)
         return _comparison_clause(inquiry, term)
     except TermInvalid:
         if settings().invalid_query_returns_no_rows:
@@ -190,51 +184,6 @@ def _term_clause(inquiry: Inquiry, term: Term) -> Clause | None:
 
 def _comparison_clause(inquiry: Inquiry, term: Condition) -> Clause:
     return clause_of(term.operator, Comparison(inquiry.require_field(term.field), term.value, inquiry))
-
-
-def _text_clause(inquiry: Inquiry, text: str) -> Clause | None:
-    """Return the clause for rows in which each word occurs in a text field, or in the name of a user in a reference."""
-    fields = _searched_fields(inquiry.walks)
-    words = text.split()[:MAX_WORDS]
-    inquiry.measure.add(len(words) * len(fields))
-    try:
-        found = [_word_clause(inquiry, word, fields) for word in words] if fields else []
-    except Unmatchable:
-        return Expression(false)
-    candidates = [clause for clause, _ in found if clause is not None]
-    return _joined(and_, [*narrowest(candidates), *(clause for _, clause in found)])
-
-
-def _word_clause(inquiry: Inquiry, word: str, fields: Sequence[RecordField]) -> tuple[Clause | None, Clause | None]:
-    """Return the clause for rows that may contain a word, if an index finds them, and the clause for those that do."""
-    candidates, index = None, find_text_index(inquiry.walks.table.source)
-    if index is not None and inquiry.measure.take_lookup():
-        fragment = Comparison(fields[0], word, inquiry).fragment()
-        users = _list_users_named(fragment)
-        fields = [field for field in fields if users or not field.is_walked]
-        if len(users) <= MOST_USERS_NAMED and all(field.is_walked or field.path in index.names for field in fields):
-            references = {field.path.partition(".")[0]: users for field in fields if field.is_walked}
-            candidates = index.find_candidates(inquiry.walks.root, fragment, references)
-    return candidates, _joined(or_, [contains_word(Comparison(field, word, inquiry)) for field in fields])
-
-
-def _list_users_named(fragment: str) -> Sequence[str]:
-    """Return the sys_ids of the users whose names contain a fragment, or of more than `MOST_USERS_NAMED` of them."""
-    users, _ = table_of_users()
-    has_name = contains(users.columns[users.display_field], fragment)
-    named = select(users.columns["sys_id"]).where(has_name.build()).limit(MOST_USERS_NAMED + 1)
-    return connection().execute(named).scalars().all()
-
-
-def _searched_fields(walks: Walks) -> list[RecordField]:
-    users, _ = table_of_users()
-    entries = walks.table.entries
-    names = [name for name in walks.table.fields_for(walks.permissions) if not name.startswith("sys_")]
-    paths = [name for name in names if entries[name].kind == "string"]
-    if walks.table is not users:
-        people = (name for name in names if (entries[name].kind, entries[name].reference) == ("reference", users.name))
-        paths += [f"{name}.{users.display_field}" for name in people]
-    return [field for path in paths if (field := walks.find(path))]
 
 
 def with_lists(inquiry: Inquiry, terms: Iterable[Term], sign: str, list_operator: str) -> Iterator[Term]:
