@@ -5,17 +5,19 @@ For the path assigned_to.manager.name, the statement joins sys_user twice:
     change_request ──assigned_to──> sys_user walk_1 ──manager──> sys_user walk_2: column name
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, FromClause, and_
+from sqlalchemy import ColumnElement, FromClause, Subquery, and_
 
+from changegate.database.skipping import count_ranges
 from changegate.errors import RequestUnreadable
 from changegate.models.base import Entry
 from changegate.services.access.permissions import Permissions
 from changegate.services.tables.registry import Table, find_table
-from changegate.services.tables.visibility import fields_beside, may_read, visible_rows_of
+from changegate.services.tables.visibility import fields_beside, may_read, restriction_of, visible_rows_of
 
 MAX_STEPS = 5
 # SQLite joins at most 64 tables.
@@ -40,6 +42,13 @@ class Scope(NamedTuple):
     def visible_rows(self) -> list[ColumnElement[bool]]:
         """Return the clauses for the rows that the caller may see."""
         return visible_rows_of(self.table, self.root, self.permissions)
+
+    def count_ranges(self, groups: Sequence[ColumnElement[Any]] = ()) -> Subquery | None:
+        """Return the counts of all records that the caller may see, by groups, if an index has them in ranges."""
+        is_limited = self.source is not self.table.source or bool(restriction_of(self.table, self.permissions))
+        if is_limited or len(self.table.classes) != 1:
+            return None
+        return count_ranges(self.table.source, "sys_class_name", self.table.classes[0], groups)
 
 
 @dataclass(frozen=True, slots=True)

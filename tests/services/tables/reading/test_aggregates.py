@@ -5,15 +5,17 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 
 from changegate.database import connection
+from changegate.database.skipping import count_ranges
 from changegate.errors import AccessRefused, RequestUnreadable
 from changegate.extensions import db
-from changegate.models import SysUser, SysUserGroup, Task
+from changegate.models import ChangeRequest, SysUser, SysUserGroup, Task
 from changegate.models.base import new_sys_id
 from changegate.services.access.caller import Caller
 from changegate.services.access.permissions import Permissions
+from changegate.services.tables import walks
 from changegate.services.tables.display.shapes import DisplayValue
 from changegate.services.tables.queries.encoded_query import parse_encoded_query
 from changegate.services.tables.reading import aggregates
@@ -225,3 +227,42 @@ def test_refuses_more_groups_than_an_answer_holds(monkeypatch: pytest.MonkeyPatc
     connection().execute(insert(Task.__table__), [row])
     with pytest.raises(RequestUnreadable):
         grouped("number")
+
+
+@pytest.fixture
+def read_ranges(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Note the ranges by which an aggregate counts, and leave them out for a query that matches every record."""
+    found: list[object] = []
+    monkeypatch.setattr(walks, "count_ranges", lambda *about: found.append(count_ranges(*about)) or found[-1])
+    return found
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [(), ("state",), ("assignment_group", "state"), ("risk", "type"), ("type",), ("type", "state"), ("category",)],
+    ids=",".join,
+)
+@pytest.mark.parametrize("order", [(), (("count", "DESC"),)])
+def test_counts_of_all_records_are_those_of_a_query_that_matches_all(
+    read_ranges: list[object], fields: tuple[str, ...], order: tuple[tuple[str, ...], ...]
+) -> None:
+    """SQLite counts the ranges of an index that begins with the fields."""
+    [change, *_] = [*connection().execute(select(Task.sys_id)).scalars()]
+    common = {"short_description": "A task", "state": 1, "change_request": change}
+    for number, kind in enumerate((None, "normal", "standard", "standard")):
+        given = {"sys_id": new_sys_id(), "number": f"T{number}", "sys_class_name": "change_request", "state": -5}
+        connection().execute(insert(ChangeRequest.__table__), {**given, "type": kind, "risk": number or None})
+    create_record(get_table("change_task"), ROOT, common)
+    aggregation = Aggregation(counts=True, group_by=fields, order_by=order)
+    all_records, every = (
+        aggregate_records(CHANGES, ROOT, parse_encoded_query(query), aggregation) for query in ("", "sys_idISNOTEMPTY")
+    )
+    assert all_records == every
+    is_found = connection().dialect.name == "sqlite" and "category" not in fields and fields != ("type", "state")
+    assert [ranges is not None for ranges in read_ranges] == [is_found]
+
+
+def test_records_that_a_caller_may_not_see_are_not_counted_by_ranges(read_ranges: list[object]) -> None:
+    ann = Caller("cd" * 16, "mia", Permissions(frozenset()))
+    assert asked(caller=ann, counts=True) == {"stats": {"count": "0"}}
+    assert read_ranges == []

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, literal_column, select
+from sqlalchemy import ColumnElement, FromClause, func, literal_column, select
 from sqlalchemy.sql.elements import UnaryExpression
 
 from changegate.database import connection, require_time
+from changegate.database.skipping import MATCHES
 from changegate.errors import RequestUnreadable
 from changegate.services.access.caller import Caller
 from changegate.services.tables.display.rendering import render_rows
@@ -77,6 +78,7 @@ class _Aggregate:
         self._walks = Walks(table, caller.permissions)
         by_path = ((member.path, self._walks.find(member.path)) for member in members)
         self._grouped = {path: _group_column(field_) for path, field_ in by_path if field_ is not None}
+        self._counted: ColumnElement[Any] = func.count()
         pairs = [(function, key) for function in FUNCTIONS for key in aggregation.fields.get(function, ())]
         figures = (find_figure(self._walks, function, key) for function, key in pairs)
         self._figures = [figure for figure in figures if figure is not None]
@@ -84,12 +86,23 @@ class _Aggregate:
             raise RequestUnreadable(f"More than {MAX_COLUMNS} fields are asked for")
         matching = where_clause(self._walks, query, caller)
         visible = visible_rows_of(table, self._walks.root, caller.permissions)
-        self._clauses = visible if matching is None else [*visible, matching.build()]
+        self._clauses = visible if matching is None else [matching.build(), *visible]
+        self._source: FromClause = self._walks.source
+        if matching is None and not self._figures and not aggregation.having:
+            self._count_ranges()
+
+    def _count_ranges(self) -> None:
+        """Count by the ranges of an index, if there is a suitable one."""
+        ranges = self._walks.scope.count_ranges([*self._grouped.values()])
+        if ranges is not None:
+            self._source, self._clauses = ranges, []
+            self._grouped = dict(zip(self._grouped, ranges.c, strict=False))
+            self._counted = func.coalesce(func.sum(ranges.c[MATCHES]), 0)
 
     def total(self) -> Stats:
         """Return the figures of all records together."""
-        statement = select(func.count(), *(figure.column for figure in self._figures))
-        statement = statement.select_from(self._walks.source).where(*self._clauses)
+        statement = select(self._counted, *(figure.column for figure in self._figures))
+        statement = statement.select_from(self._source).where(*self._clauses)
         return self._stats(connection().execute(statement, parameters_of(self._caller)).one())
 
     def list_groups(self, groups: Selection) -> Iterator[Stats]:
@@ -107,10 +120,10 @@ class _Aggregate:
             clause for parts in aggregation.having if (clause := find_condition(self._walks, parts)) is not None
         ]
         columns = [self._grouped[member.path] for member in self._members]
-        shown = [*columns, func.count(), *(figure.column for figure in self._figures)]
+        shown = [*columns, self._counted, *(figure.column for figure in self._figures)]
         orders = [order for parts in aggregation.order_by if (order := self._order(parts)) is not None]
         named = [column.label(f"column_{at}") for at, column in enumerate([*shown, *(column for column, _ in orders)])]
-        grouped = select(*named).select_from(self._walks.source).where(*self._clauses)
+        grouped = select(*named).select_from(self._source).where(*self._clauses)
         # Sorted outside, so that the groups can be read in the order of an index.
         groups = grouped.group_by(*self._grouped.values()).having(*conditions).subquery()
         sorting = zip(groups.c[len(shown) :], (is_descending for _, is_descending in orders), strict=True)
@@ -127,7 +140,7 @@ class _Aggregate:
         is_descending = len(parts) > 1 and parts[-1].strip().lower() == "desc"
         name = parts[0].strip().lower()
         if name == COUNT:
-            return func.count(), is_descending
+            return self._counted, is_descending
         if name in FUNCTIONS and len(parts) > 1:
             figure = find_figure(self._walks, name, parts[1].strip())
             return (figure.column, is_descending) if figure else None

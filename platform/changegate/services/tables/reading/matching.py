@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement, Integer, Select, String, func, select, tup
 from changegate.database import connection
 from changegate.database.compiled import CompiledSelects, Row
 from changegate.database.prepared import parameter
+from changegate.database.skipping import MATCHES
 from changegate.errors import RequestUnreadable
 from changegate.models.base import SYS_ID_LENGTH
 from changegate.services.access.caller import Caller
@@ -122,6 +123,9 @@ class Matching:
         return self._page_statement().add_columns(counted)
 
     def _count_statement(self) -> Select[Any]:
+        ranges = self._scope.count_ranges() if self._condition is None else None
+        if ranges is not None:
+            return select(func.coalesce(func.sum(ranges.c[MATCHES]), 0))
         return select(func.count()).select_from(self._scope.source).where(*self._clauses)
 
     def _bounded_count_statement(self) -> Select[Any]:
@@ -146,7 +150,8 @@ class Matching:
     @cached_property
     def _clauses(self) -> list[ColumnElement[bool]]:
         visible = self._scope.visible_rows()
-        return visible if self._condition is None else [*visible, self._condition.build_named()]
+        # The condition first: it is mostly narrower than the class, and SQLite compares in this order.
+        return visible if self._condition is None else [self._condition.build_named(), *visible]
 
     def _fetch(self, purpose: str, build: Callable[[], Select[Any]], **values: int) -> Sequence[Row]:
         named = {**self._parameters, **values}
