@@ -11,6 +11,7 @@ from flask import Flask
 
 from changegate import create_app
 from changegate.cli.prepare import prepare_instance
+from changegate.console.dashboard.charts import CHARTS, ON_HOLD
 from changegate.console.my_work import SECTIONS
 from changegate.database import commit, connection
 from changegate.extensions import db, now
@@ -22,6 +23,13 @@ CHANGES = 100_000
 ADMIN = basic("admin", ADMIN_PASSWORD)
 # All changes match, or so many contain a word that the index is not used.
 UNSELECTIVE = {"everything", "two words", "word in a person's name"}
+[WATCHED] = [each for each in SECTIONS if each.title == "Watched"]
+[WAITING] = [each for each in CHARTS if each.key == "approver"]
+OF_PAGES = [
+    (DeskQuery("watched", WATCHED.query.format(me="x" * 32), WATCHED.table), "task_watched"),
+    (DeskQuery("on hold", ON_HOLD[1]), "task_on_hold"),
+    (DeskQuery("by approver", WAITING.query, WAITING.table, stats=WAITING.field), "sysapproval_approver_state"),
+]
 QUERIES = desk_queries(life_of(CHANGES))
 
 
@@ -62,10 +70,9 @@ def test_a_selective_query_reads_few_rows(desk: Flask, query: DeskQuery) -> None
     assert not any("SCAN task " in f"{step} " for step in plan), plan
 
 
-def test_what_a_user_watches_is_found_among_the_few_watched_tasks(desk: Flask) -> None:
-    [watched] = [each for each in SECTIONS if each.title == "Watched"]
-    query = DeskQuery("watched", watched.query.format(me="x" * 32), watched.table)
-    assert indexes_of(plan_of(desk, query, ADMIN)) == ["task_watched"]
+@pytest.mark.parametrize(("query", "index"), OF_PAGES, ids=lambda each: getattr(each, "name", ""))
+def test_pages_read_their_numbers_from_an_index_of_what_they_count(desk: Flask, query: DeskQuery, index: str) -> None:
+    assert indexes_of(plan_of(desk, query, ADMIN)) == [index]
 
 
 def test_sqlite_expects_that_many_changes_are_active(desk: Flask) -> None:

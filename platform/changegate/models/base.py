@@ -196,8 +196,12 @@ def index_of_filled_text(column: Column[Any], *others: Column[Any]) -> Index:
 
 def _index_of_filled(name: str, first: ColumnElement[Any], *others: Column[Any]) -> Index:
     # The same expression in the column and in the condition: SQLite uses a partial index only then.
-    is_filled = first.is_not(None)
-    return Index(name, first, *others, sqlite_where=is_filled, postgresql_where=is_filled)
+    return index_of_few(name, first.is_not(None), first, *others)
+
+
+def index_of_few(name: str, condition: ColumnElement[bool], *columns: ColumnElement[Any]) -> Index:
+    """Declare a partial index, of the rows for which a condition is true."""
+    return Index(name, *columns, sqlite_where=condition, postgresql_where=condition)
 
 
 def index_of_active(name: str, *columns: Column[Any]) -> Index:

@@ -2,7 +2,7 @@
 
 from datetime import date, datetime
 
-from sqlalchemy import Index
+from sqlalchemy import Index, true
 from sqlalchemy.orm import Mapped
 
 from changegate.database.text_index import TextIndex
@@ -12,6 +12,7 @@ from changegate.models.base import (
     day,
     glide_list,
     index_of_active,
+    index_of_few,
     index_of_filled,
     instant,
     integer,
@@ -152,6 +153,8 @@ for _name, *_others in (
     ),
 ):
     index_of_active(f"ix_task_{_name}", *(_COLUMNS[_column] for _column in _others))
+_is_on_hold = _COLUMNS["on_hold"] == true()
+index_of_few("ix_task_on_hold", _is_on_hold, *(_COLUMNS[_column] for _column in ("active", *_PAGE)))
 # For the changes that are planned at the same time, also of the same item or person, and for searches by a reference.
 for _name, *_others in (
     ("requested_by", "active", *_PAGE),

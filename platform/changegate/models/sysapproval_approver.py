@@ -22,9 +22,12 @@ class SysapprovalApprover(Record, Base):
     """
 
     __tablename__ = "sysapproval_approver"
-    __table_args__ = tuple(
-        Index(f"ix_sysapproval_approver_{name}", name, "state", "sys_created_on", "sys_id")
-        for name in ("approver", "group")
+    __table_args__ = (
+        *(
+            Index(f"ix_sysapproval_approver_{name}", name, "state", "sys_created_on", "sys_id")
+            for name in ("approver", "group")
+        ),
+        Index("ix_sysapproval_approver_state", "state", "asked_by_policy", "approver"),
     )
 
     # Without a foreign key: an answer stays when its task is deleted.

@@ -12,6 +12,7 @@ from changegate.models.base import (
     choice,
     domain,
     glide_list,
+    index_of_few,
     index_of_filled,
     index_of_filled_text,
     instant,
@@ -185,12 +186,7 @@ for _name, *_others in (
     index_of_filled(*(_COLUMNS[_column] for _column in (_name, *_others)))
 # For those who watch open tasks; lists of watchers may be longer than an entry of an index.
 _is_watched = _COLUMNS["watch_list"].is_not(None)
-Index(
-    "ix_task_watched",
-    *(_COLUMNS[_column] for _column in ("active", *_PAGE)),
-    sqlite_where=_is_watched,
-    postgresql_where=_is_watched,
-)
+index_of_few("ix_task_watched", _is_watched, *(_COLUMNS[_column] for _column in ("active", *_PAGE)))
 # For the searches of pipelines: the change they created, and those of a commit or a repository.
 for _name, *_others in (("correlation_id",), ("source_repository", *_PAGE), ("source_commit",)):
     index_of_filled_text(*(_COLUMNS[_column] for _column in (_name, *_others)))
