@@ -235,14 +235,18 @@ def test_a_connection_has_a_maximum_age(routed_app: Flask, monkeypatch: pytest.M
 
 
 def test_every_connection_has_limits_that_the_url_can_change(prepared_postgres: str, tmp_path: Path) -> None:
-    url = make_url(prepared_postgres).update_query_dict({"connect_timeout": "7"})
+    given = {"connect_timeout": "7", "options": "-c statement_timeout=7s -c search_path=public"}
+    url = make_url(prepared_postgres).update_query_dict(given)
     overrides = {"database_url": url.render_as_string(hide_password=False)}
     with create_app(instance_path=tmp_path, overrides=overrides).app_context():
         set_to = driver_of(connection()).info.get_parameters()
+        names = ("statement_timeout", "search_path", "jit")
+        shown = [connection().execute(text(f"SHOW {name}")).scalar_one() for name in names]
         db.session.close()
         db.engine.dispose()
     expected = {name: str(value) for name, value in (postgres.LIMITS | {"connect_timeout": 7}).items()}
     assert {name: set_to[name] for name in expected} == expected
+    assert shown == ["7s", "public", "off"]
 
 
 def test_a_pooler_that_refuses_options_gets_none(

@@ -4,7 +4,7 @@ import time
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine, event, make_url
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -48,7 +48,9 @@ def engine_options(database_url: str) -> dict[str, Any]:
         return {**common, "pool_size": 0, "connect_args": {"factory": QueuedConnection, "check_same_thread": False}}
     # The number of threads limits connections, so the pool must not. A thread that waits for a key set may hold two
     # connections; if it also had to wait for those of another thread, both could wait forever.
-    settings = {"options": " ".join(f"-c {name}={value}" for name, value in SESSION_SETTINGS.items())}
+    own = [f"-c {name}={value}" for name, value in SESSION_SETTINGS.items()]
+    # Of a setting that is given twice, the second value counts.
+    settings = {"options": " ".join([*own, *make_url(database_url).normalized_query.get("options", ())])}
     return {**common, "pool_size": 20, "max_overflow": 492, "isolation_level": "AUTOCOMMIT", "connect_args": settings}
 
 
