@@ -247,6 +247,26 @@ def test_versions_of_templates_get_a_template_whose_highest_version_is_the_curre
     }
 
 
+@on_both_databases
+def test_old_exchanges_without_a_report_are_moved_back(blank: Flask) -> None:
+    flask_migrate.upgrade(revision="0056")
+    kinds = ({"is_accepted": True, "algorithm": "RS256"}, {"is_accepted": False, "reason": "expired"})
+    with db.engine.begin() as connection:
+        for number, kind in enumerate(kinds, start=1):
+            insert_row(connection, "oauth_exchange_kind", {"id": number, **kind})
+            exchange = {"correlation_id": str(number) * 32, "happened_at": "2026-01-01 00:00:00", "kind": number}
+            own = {} if kind["is_accepted"] else {"algorithm": "ES256", "client_id": "unknown"}
+            insert_row(connection, "oauth_thinned_exchange", exchange | own)
+    flask_migrate.downgrade(revision="0055")
+    columns = "correlation_id, is_accepted, reason, algorithm, client_id"
+    with db.engine.connect() as connection:
+        rows = connection.exec_driver_sql(f"SELECT {columns} FROM oauth_exchange ORDER BY correlation_id").all()
+    assert [tuple(row) for row in rows] == [
+        ("1" * 32, True, None, "RS256", None),
+        ("2" * 32, False, "expired", "ES256", "unknown"),
+    ]
+
+
 def add_rules(scope: str, *rules: str) -> None:
     stamps = {"sys_created_on": "2026-01-01 00:00:00", "sys_updated_on": "2026-01-01 00:00:00", "sys_mod_count": 0}
     stamps |= {"sys_created_by": "system", "sys_updated_by": "system"}

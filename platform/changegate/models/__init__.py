@@ -31,7 +31,7 @@ from changegate.models.messages import Notification, SysEmail
 from changegate.models.oauth_client_assertion import OAuthClientAssertion
 from changegate.models.oauth_entity import OAuthEntity, OAuthEntityScope
 from changegate.models.oauth_entity_key import OAuthEntityKey, OAuthKeyAlert
-from changegate.models.oauth_exchange import OAuthExchange
+from changegate.models.oauth_exchange import OAuthExchange, OAuthExchangeKind, OAuthThinnedExchange
 from changegate.models.oauth_exchange_figure import OAuthExchangeFigure, OAuthExchangeWatermark
 from changegate.models.oauth_refresh_token import OAuthRefreshToken
 from changegate.models.oauth_token_key import OAuthTokenKey
@@ -106,9 +106,11 @@ __all__ = [
     "OAuthEntityScope",
     "OAuthExchange",
     "OAuthExchangeFigure",
+    "OAuthExchangeKind",
     "OAuthExchangeWatermark",
     "OAuthKeyAlert",
     "OAuthRefreshToken",
+    "OAuthThinnedExchange",
     "OAuthTokenKey",
     "OidcClaimMapping",
     "OidcGrant",

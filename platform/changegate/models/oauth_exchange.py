@@ -1,10 +1,10 @@
-"""Exchanges: decisions of the token endpoint, and the tokens that it issued."""
+"""Exchanges: decisions of the token endpoint, and the tokens that it issued; and what is left of old ones."""
 
 import secrets
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Index, String
+from sqlalchemy import ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from changegate.database import Base
@@ -65,6 +65,41 @@ class OAuthExchange(Base):
 
 
 index_of_filled(OAuthExchange.__table__.c.refresh_token)
+
+
+class OAuthExchangeKind(Base):
+    """What many old exchanges have in common: integration, user, algorithm, and result."""
+
+    __tablename__ = "oauth_exchange_kind"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    entity: Mapped[str | None] = reference("Integration", "oauth_entity", ondelete="CASCADE", index=True)
+    user: Mapped[str | None] = reference("User", "sys_user")
+    # Of accepted exchanges only. In a refused one, the sender chose the text, and each invented name would become a
+    # kind.
+    algorithm: Mapped[str | None] = string("Algorithm", 20)
+    is_accepted: Mapped[bool] = boolean("Accepted")
+    would_refuse: Mapped[bool | None] = boolean("Would have been refused")
+    reason: Mapped[str | None] = string("Reason", 40)
+
+
+class OAuthThinnedExchange(Base):
+    """An old exchange, of which the log keeps when, who, and with which result; a row takes a tenth of the former one.
+
+    Its columns are those of `OAuthExchange` that differ between exchanges of one kind.
+    """
+
+    __tablename__ = "oauth_thinned_exchange"
+    __table_args__ = (Index(None, "kind", "correlation_id"), {"sqlite_with_rowid": False})
+
+    correlation_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    happened_at: Mapped[datetime] = instant("Time")
+    kind: Mapped[int] = mapped_column(ForeignKey(OAuthExchangeKind.id, ondelete="CASCADE"))
+    # Of refused exchanges only.
+    algorithm: Mapped[str | None] = string("Algorithm", 20)
+    # Of unknown clients only: the others are named by their integration.
+    client_id: Mapped[str | None] = string("Client ID", 100)
+    request: Mapped[str | None] = string("Request", 120)
 
 
 def new_correlation_id(at: datetime) -> str:

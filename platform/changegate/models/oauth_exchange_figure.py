@@ -35,7 +35,7 @@ class OAuthExchangeFigure(Base):
 
 
 class OAuthExchangeWatermark(Base):
-    """The one row that shows how far the log is counted and thinned; a reader that counts holds it."""
+    """The one row that shows how far the log is counted; a reader that counts holds it."""
 
     __tablename__ = "oauth_exchange_watermark"
 
@@ -44,5 +44,5 @@ class OAuthExchangeWatermark(Base):
     counted_until: Mapped[str] = mapped_column(String(32))
     # The day that is being counted, as `since` of its figures; those before have figures of their own.
     day: Mapped[str] = mapped_column(String(32))
-    # Exchanges with lesser correlation IDs have no report any more (`events.thin_reports`).
+    # Unused since migration 0056. Versions before it read the column.
     thinned_until: Mapped[str] = mapped_column(String(32), default="0" * 32, server_default="0" * 32)

@@ -4,20 +4,26 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select, update
 
 from changegate.extensions import db, now
-from changegate.models import OAuthEntity, OAuthExchange, OAuthExchangeWatermark
+from changegate.models import (
+    OAuthEntity,
+    OAuthExchange,
+    OAuthExchangeKind,
+    OAuthExchangeWatermark,
+    OAuthThinnedExchange,
+)
 from changegate.models.integration_fields import FIELDS
-from changegate.models.oauth_exchange import earliest_correlation_id
 from changegate.oauth_errors import AssertionRefused, InvalidClient
 from changegate.services.assertions.report import Report, RuleCheck
-from changegate.services.oauth import events
+from changegate.services.jobs.cleanups import CLEANUPS
+from changegate.services.oauth import events, exchange_figures
 from changegate.services.oauth.client_authentication import ClientCredentials, authenticate_client
 from changegate.services.oauth.event_row import Attempt
-from changegate.services.oauth.event_search import list_events
+from changegate.services.oauth.event_search import EventFilter, get_event, list_events, search_events
 from changegate.services.oauth.events import (
-    REPORT_COLUMNS,
+    claims_of,
     has_report,
     purge_expired,
     record_accepted,
@@ -25,6 +31,7 @@ from changegate.services.oauth.events import (
     report_of,
     thin_reports,
 )
+from changegate.services.oauth.exchange_log import EXCHANGE_LOG
 from changegate.services.oauth.issuing import Exchange, make_token
 from changegate.setting_parsers import LEAST_REPORT_DAYS
 from tests.conftest import Clock
@@ -112,46 +119,107 @@ def test_events_are_kept_for_as_long_as_the_setting_says(desk: TokenDesk) -> Non
     assert _count(OAuthExchange) == 0
 
 
+KEPT = ("correlation_id", "happened_at", "entity", "user", "algorithm", "is_accepted", "would_refuse", "reason")
+
+
+def thin(at: datetime) -> bool:
+    """Reduce old exchanges, which are counted before."""
+    exchange_figures.count_exchanges(at)
+    is_more = thin_reports(at)
+    db.session.commit()
+    return is_more
+
+
 def test_an_old_event_keeps_when_who_and_with_which_result(either_desk: TokenDesk) -> None:
     keep(either_desk, event_retention_days=365, report_retention_days=40)
     with either_desk.app.app_context():
         integration = either_desk.register()
         either_desk.token(integration)
         either_desk.exchange(integration, assertion=either_desk.assertion(aud="https://other.example.com"))
-        rows = select(OAuthExchange).order_by(OAuthExchange.correlation_id)
-        before = [dict(row) for row in db.session.execute(select(OAuthExchange.__table__)).mappings()]
-        assert not thin_reports(now() + timedelta(days=39))
-        assert [dict(row) for row in db.session.execute(select(OAuthExchange.__table__)).mappings()] == before
+        unknown = replace(integration, client_id="unknown" * 4)
+        either_desk.exchange(unknown)
+        rows = select(EXCHANGE_LOG).order_by(EXCHANGE_LOG.c.correlation_id)
+        before = db.session.execute(rows).mappings().all()
+        assert not thin(now() + timedelta(days=39))
+        assert _count(OAuthExchange) == 3
 
         later = now() + timedelta(days=40, minutes=1)
-        assert not thin_reports(later)
-        db.session.commit()
-        accepted, refused = db.session.execute(rows).scalars()
-        gone = (*REPORT_COLUMNS, "client_id")
-        assert [getattr(event, name) for event in (accepted, refused) for name in gone] == [None] * 2 * len(gone)
-        assert (accepted.entity, accepted.user, accepted.algorithm) == (integration.sys_id, before[0]["user"], "RS256")
-        assert (refused.is_accepted, refused.reason) == (False, "aud_mismatch")
+        assert not thin(later)
+        assert _count(OAuthExchange) == 0
+        after = db.session.execute(rows).mappings().all()
+        assert [[row[name] for name in KEPT] for row in after] == [[row[name] for name in KEPT] for row in before]
+        assert [row["client_id"] for row in after] == [None, None, "unknown" * 4]
+        left = {name for row in after for name, value in row.items() if value is not None}
+        assert left == {*KEPT, "client_id"} - {"would_refuse"}
+
+        accepted, refused, _ = reversed(search_events(EventFilter()))
+        assert get_event(accepted.correlation_id) is accepted
+        assert list_events(integration.sys_id) == [refused, accepted]
+        assert (refused.reason, report_of(refused), claims_of(accepted)) == ("aud_mismatch", [], None)
         assert [has_report(accepted, at) for at in (now(), later)] == [True, False]
 
 
-def test_reports_are_deleted_in_batches_and_once(desk: TokenDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reports_are_deleted_in_batches_and_once(either_desk: TokenDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep(either_desk, event_retention_days=365)
     monkeypatch.setattr(events, "ROWS_AT_ONCE", 2)
-    integration = desk.register()
-    for _ in range(5):
-        desk.token(integration)
+    with either_desk.app.app_context():
+        integrations = [either_desk.register(), either_desk.register("Other")]
+        for number in range(5):
+            either_desk.token(integrations[number % 2])
+        later = now() + timedelta(days=31)
+        assert [thin(later) for _ in range(4)] == [True, True, False, False]
+        assert (_count(OAuthExchange), _count(OAuthThinnedExchange), _count(OAuthExchangeKind)) == (0, 5, 2)
+
+
+def test_events_that_are_deleted_soon_or_not_counted_keep_their_report(desk: TokenDesk) -> None:
+    desk.token(desk.register())
     later = now() + timedelta(days=31)
-    assert [thin_reports(later) for _ in range(4)] == [True, True, False, False]
-    assert db.session.execute(select(OAuthExchange.token_hash)).scalars().all() == [None] * 5
-    mark = db.session.execute(select(OAuthExchangeWatermark.thinned_until)).scalar_one()
-    assert mark == earliest_correlation_id(later - timedelta(days=30))
-    thin_reports(later - timedelta(days=5))
-    assert db.session.execute(select(OAuthExchangeWatermark.thinned_until)).scalar_one() == mark
+    thin(later)
+    assert _count(OAuthThinnedExchange) == 0
+    keep(desk, event_retention_days=365)
+    db.session.execute(update(OAuthExchangeWatermark).values(counted_until="0" * 32))
+    db.session.commit()
+    thin_reports(later)
+    db.session.commit()
+    assert _count(OAuthThinnedExchange) == 0
+    thin(later)
+    assert _count(OAuthThinnedExchange) == 1
+
+
+def test_an_old_event_is_deleted_and_noted_like_a_recent_one(
+    either_desk: TokenDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep(either_desk, event_retention_days=365)
+    monkeypatch.setattr(events, "ROWS_AT_ONCE", 2)
+    with either_desk.app.app_context():
+        integration = either_desk.register()
+        for _ in range(3):
+            either_desk.token(integration)
+        assert [thin(now() + timedelta(days=31)) for _ in range(2)] == [True, False]
+        earliest = db.session.execute(select(func.min(EXCHANGE_LOG.c.happened_at))).scalar_one()
+        later = now() + timedelta(days=366)
+        assert CLEANUPS["oauth.purge_exchanges"].count(later) == 3
+        assert [purge_expired(later) for _ in range(2)] == [True, False]
+        assert (_count(OAuthExchange), _count(OAuthThinnedExchange)) == (0, 0)
+        db.session.commit()
+        assert noted(integration) >= earliest
+
+
+def test_an_integration_is_deleted_with_its_old_events(either_desk: TokenDesk) -> None:
+    keep(either_desk, event_retention_days=365)
+    with either_desk.app.app_context():
+        gone, left = either_desk.register(), either_desk.register("Left")
+        for integration in (gone, left):
+            either_desk.token(integration)
+        thin(now() + timedelta(days=31))
+        db.session.execute(delete(OAuthEntity).where(OAuthEntity.sys_id == gone.sys_id))
+        assert db.session.execute(select(EXCHANGE_LOG.c.entity)).scalars().all() == [left.sys_id]
 
 
 def test_a_token_of_an_event_without_report_does_not_work(desk: TokenDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep(desk, event_retention_days=365)
     token = desk.token(desk.register())
-    thin_reports(now() + timedelta(days=31))
-    db.session.commit()
+    thin(now() + timedelta(days=31))
     answer = desk.app.test_client().get("/api/now/table/change_request", headers={"Authorization": f"Bearer {token}"})
     assert answer.status_code == 401
 

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 from types import SimpleNamespace
@@ -19,14 +20,22 @@ from sqlalchemy.exc import OperationalError
 
 from changegate.database import connection
 from changegate.extensions import db
-from changegate.models import OAuthEntity, OAuthExchange, OAuthExchangeFigure, OAuthExchangeWatermark, SysUser
+from changegate.models import (
+    OAuthEntity,
+    OAuthExchange,
+    OAuthExchangeFigure,
+    OAuthExchangeWatermark,
+    OAuthThinnedExchange,
+    SysUser,
+)
 from changegate.models.oauth_exchange import earliest_correlation_id
 from changegate.services.hygiene.history import History, exchanges_by_day, exchanges_by_hour
 from changegate.services.hygiene.log_reading import read_uses
 from changegate.services.oauth import exchange_figures
 from changegate.services.oauth.event_search import count_would_refuse, latest_events
-from changegate.services.oauth.events import purge_expired
+from changegate.services.oauth.events import purge_expired, thin_reports
 from changegate.services.oauth.exchange_figures import SETTLED_AFTER, count_exchanges
+from changegate.services.oauth.exchange_log import EXCHANGE_LOG
 from changegate.services.oauth.id_token_rows import renew
 from tests.support.statements import counted_statements
 
@@ -93,7 +102,7 @@ def uneven_rows() -> list[Row]:
 
 def read_log() -> list[Any]:
     """Return every exchange of the log, one by one."""
-    return [row for row in db.session.execute(select(OAuthExchange.__table__)).all() if row.request is None]
+    return [row for row in db.session.execute(select(EXCHANGE_LOG)).all() if row.request is None]
 
 
 def expected_uses(at: datetime) -> dict[Any, Any]:
@@ -179,6 +188,17 @@ def test_figures_answer_as_the_whole_log_does(
         require_same_answers(at)
         require_same_answers(at)
     assert counted() > 100
+
+
+def test_old_exchanges_without_a_report_still_count(either_app: Flask) -> None:
+    store(*uneven_rows())
+    require_same_answers(AT)
+    kept = {"event_retention_days": 365, "report_retention_days": 15}
+    either_app.config["SETTINGS"] = replace(either_app.config["SETTINGS"], **kept)
+    thin_reports(AT)
+    db.session.commit()
+    assert db.session.execute(select(func.count()).select_from(OAuthThinnedExchange)).scalar_one() > 50
+    require_same_answers(AT)
 
 
 def test_an_old_log_is_counted_in_batches_at_the_first_look(monkeypatch: pytest.MonkeyPatch) -> None:

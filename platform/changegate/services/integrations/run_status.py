@@ -15,7 +15,8 @@ SEARCHED_EVENTS = 200
 class RunStatus:
     """The latest accepted exchange and change (its sys_id), and the latest refusal if no exchange succeeded after it.
 
-    `accepted` is None for exchanges that are no longer in the log or far behind in it; their change is found anyway.
+    `accepted` is None for exchanges that have no report any more or are far behind in the log; their change is found
+    anyway.
     """
 
     accepted: OAuthExchange | None = None

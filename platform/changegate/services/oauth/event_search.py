@@ -14,6 +14,7 @@ from changegate.models import OAuthExchange
 from changegate.models.oauth_exchange import earliest_correlation_id
 from changegate.services.oauth.event_bounds import write_counts
 from changegate.services.oauth.exchange_figures import exchange_numbers
+from changegate.services.oauth.exchange_log import LoggedExchange
 
 # The period that the console reports about.
 REPORTED_FOR = timedelta(days=30)
@@ -43,15 +44,16 @@ def search_events(criteria: EventFilter, limit: int = 50, before: str | None = N
     write_counts()
     clauses = [*_clauses(criteria)]
     if before is not None:
-        clauses.append(OAuthExchange.correlation_id < before)
-    events = select(OAuthExchange).where(and_(True, *clauses)).order_by(OAuthExchange.correlation_id.desc())
+        clauses.append(LoggedExchange.correlation_id < before)
+    events = select(LoggedExchange).where(and_(True, *clauses)).order_by(LoggedExchange.correlation_id.desc())
     return list(db.session.execute(events.limit(limit)).scalars())
 
 
 def get_event(correlation_id: str) -> OAuthExchange:
     """Return an event; raises `RecordNotFound`."""
     write_counts()
-    event = db.session.get(OAuthExchange, correlation_id)
+    is_asked = LoggedExchange.correlation_id == correlation_id
+    event = db.session.execute(select(LoggedExchange).where(is_asked)).scalar_one_or_none()
     if event is None:
         raise RecordNotFound
     return event
@@ -64,8 +66,8 @@ def find_events_by_id(text: str, limit: int = 50) -> list[OAuthExchange]:
         return []
     write_counts()
     # A range of the primary key, which LIKE would not use in every collation.
-    is_alike = OAuthExchange.correlation_id.between(digits.ljust(ID_LENGTH, "0"), digits.ljust(ID_LENGTH, "f"))
-    events = select(OAuthExchange).where(is_alike).order_by(OAuthExchange.correlation_id.desc()).limit(limit)
+    is_alike = LoggedExchange.correlation_id.between(digits.ljust(ID_LENGTH, "0"), digits.ljust(ID_LENGTH, "f"))
+    events = select(LoggedExchange).where(is_alike).order_by(LoggedExchange.correlation_id.desc()).limit(limit)
     return list(db.session.execute(events).scalars())
 
 
@@ -78,7 +80,7 @@ def latest_events(entities: Iterable[str]) -> dict[str, OAuthExchange]:
     """Return the latest exchange of each integration, by its sys_id."""
     numbers = exchange_numbers(now()).c
     latest = select(func.max(numbers.latest)).where(numbers.entity.in_([*entities])).group_by(numbers.entity)
-    events = select(OAuthExchange).where(OAuthExchange.correlation_id.in_(latest))
+    events = select(LoggedExchange).where(LoggedExchange.correlation_id.in_(latest))
     return {event.entity: event for event in db.session.execute(events).scalars() if event.entity is not None}
 
 
@@ -100,7 +102,7 @@ def count_would_refuse(since: datetime) -> dict[str, int]:
 
 
 def _clauses(criteria: EventFilter) -> Iterable[ColumnElement[bool]]:
-    event = OAuthExchange
+    event = LoggedExchange
     if criteria.entity is not None:
         yield event.entity == criteria.entity
     if criteria.outcome in ("accepted", "refused"):

@@ -7,13 +7,13 @@ Functions named `record_*` only register the row with the unit of work; the call
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, delete, func, insert, null, or_, select, update
+from sqlalchemy import ColumnElement, delete, func, insert, or_, select, update
 
 from changegate.database import connection
 from changegate.database.cleanup import ROWS_AT_ONCE
 from changegate.database.prepared import Prepared
 from changegate.extensions import settings
-from changegate.models import OAuthEntity, OAuthExchange, OAuthExchangeWatermark
+from changegate.models import OAuthEntity, OAuthExchange, OAuthExchangeWatermark, OAuthThinnedExchange
 from changegate.models.oauth_exchange import earliest_correlation_id
 from changegate.oauth_errors import OAuthError
 from changegate.services.assertions.hints import find_hint
@@ -23,16 +23,12 @@ from changegate.services.oauth.clients import find_entity
 from changegate.services.oauth.event_bounds import event_bounds, write_counts
 from changegate.services.oauth.event_row import Attempt, Columns, RefusedCall, build_row
 from changegate.services.oauth.exchange_figures import purge_figures
+from changegate.services.oauth.exchange_log import KEPT_COLUMNS, LoggedExchange, keep_thinned
 from changegate.services.oauth.issuing import IssuedToken
 
 # The time of the last exchange is stored with this precision, so that an integration is written once a day at most.
 LAST_EXCHANGE_PRECISION = timedelta(days=1)
 
-# What the report of an exchange consists of.
-REPORT_COLUMNS = (
-    *("address", "detail", "kid", "issuer", "subject", "further_refusals", "jti_digest", "rules", "claims"),
-    *("replay_key", "token_hash", "token_generation", "scope", "has_all_scopes", "expires_at", "revoked_at"),
-)
 _INSERT = Prepared(insert(OAuthExchange.__table__), OAuthExchange.__table__.columns.keys())
 
 
@@ -89,56 +85,66 @@ def _oldest_with_report(at: datetime) -> str:
     return earliest_correlation_id(at - timedelta(days=settings().report_retention_days))
 
 
-def _end_of_batch(*due: ColumnElement[bool]) -> str | None:
+def _end_of_batch(correlation_id: Any, *due: ColumnElement[bool]) -> str | None:
     """Return the correlation ID of the first due event that is too many for one batch."""
-    correlation_id = OAuthExchange.correlation_id
     beyond = select(correlation_id).where(*due).order_by(correlation_id).offset(ROWS_AT_ONCE)
     end: str | None = connection().execute(beyond.limit(1)).scalar()
     return end
 
 
-def _count(*due: ColumnElement[bool]) -> int:
-    return connection().execute(select(func.count()).select_from(OAuthExchange).where(*due)).scalar_one()
+def _count(exchange: Any, *due: ColumnElement[bool]) -> int:
+    return connection().execute(select(func.count()).select_from(exchange).where(*due)).scalar_one()
 
 
-@cleans_up("oauth.purge_exchanges", "events", lambda at: _count(OAuthExchange.correlation_id < _oldest_kept(at)))
+@cleans_up(
+    "oauth.purge_exchanges",
+    "events",
+    lambda at: _count(LoggedExchange, LoggedExchange.correlation_id < _oldest_kept(at)),
+)
 def purge_expired(at: datetime) -> bool:
-    """Delete up to `ROWS_AT_ONCE` old exchanges, after storing on their integrations when these were last used.
+    """Delete up to twice `ROWS_AT_ONCE` old exchanges, after storing on their integrations when these were last used.
 
     Returns whether there may be more.
     """
-    correlation_id, oldest_kept = OAuthExchange.correlation_id, _oldest_kept(at)
-    next_batch = _end_of_batch(correlation_id < oldest_kept)
+    oldest_kept, tables = _oldest_kept(at), (OAuthThinnedExchange, OAuthExchange)
+    ends = [_end_of_batch(table.correlation_id, table.correlation_id < oldest_kept) for table in tables]
+    next_batch = min(filter(None, ends), default=None)
     oldest_kept = next_batch or oldest_kept
     # Before the DELETE, and in its transaction. Otherwise, an integration that is rarely used would appear as never
     # used.
     note_last_exchanges(oldest_kept)
-    connection().execute(delete(OAuthExchange).where(correlation_id < oldest_kept))
+    for table in tables:
+        connection().execute(delete(table).where(table.correlation_id < oldest_kept))
     purge_figures(oldest_kept)
     return next_batch is not None
 
 
 def _has_old_report(at: datetime) -> tuple[ColumnElement[bool], ...]:
-    thinned_until = select(OAuthExchangeWatermark.thinned_until).scalar_subquery()
-    return OAuthExchange.correlation_id >= thinned_until, OAuthExchange.correlation_id < _oldest_with_report(at)
+    """Return the clauses for exchanges to reduce: those in the figures that are kept for longer than their report."""
+    correlation_id = OAuthExchange.correlation_id
+    counted_until = select(OAuthExchangeWatermark.counted_until).scalar_subquery()
+    is_old = correlation_id < _oldest_with_report(at)
+    return correlation_id >= _oldest_kept(at), is_old, correlation_id < counted_until
 
 
-@cleans_up("oauth.thin_reports", "reports of events", lambda at: _count(*_has_old_report(at)))
+@cleans_up(
+    "oauth.thin_reports",
+    "reports of events",
+    lambda at: _count(OAuthExchange, *_has_old_report(at)),
+)
 def thin_reports(at: datetime) -> bool:
     """Reduce up to `ROWS_AT_ONCE` old exchanges to when, who, and with which result; return whether there may be more.
 
     Their tokens and assertions have expired, so that nothing finds them by hash or replay key any more.
     """
     due = _has_old_report(at)
-    next_batch = _end_of_batch(*due)
-    # Known clients are named by `entity`.
-    client_id = case((OAuthExchange.entity.is_(None), OAuthExchange.client_id))
-    thinned = {**dict.fromkeys(REPORT_COLUMNS, null()), "client_id": client_id}
-    before = () if next_batch is None else (OAuthExchange.correlation_id < next_batch,)
-    connection().execute(update(OAuthExchange).where(*due, *before).values(thinned))
-    until = next_batch or _oldest_with_report(at)
-    is_later = OAuthExchangeWatermark.thinned_until < until
-    connection().execute(update(OAuthExchangeWatermark).where(is_later).values(thinned_until=until))
+    next_batch = _end_of_batch(OAuthExchange.correlation_id, *due)
+    if next_batch is not None:
+        due = (*due, OAuthExchange.correlation_id < next_batch)
+    # One statement reads and deletes: of two transactions that reduce the same exchanges, one finds none.
+    table = OAuthExchange.__table__
+    taken = delete(table).where(*due).returning(*(table.c[name] for name in KEPT_COLUMNS))
+    keep_thinned(connection().execute(taken).all())
     return next_batch is not None
 
 
@@ -152,7 +158,7 @@ def note_last_exchanges(oldest_kept: str) -> None:
 
     `oldest_kept` is the smallest correlation ID that stays in the log.
     """
-    exchange = OAuthExchange
+    exchange = LoggedExchange
     latest = func.max(exchange.happened_at)
     to_delete = (
         select(OAuthEntity.sys_id, OAuthEntity.last_exchange_at.label("noted"), latest.label("latest"))

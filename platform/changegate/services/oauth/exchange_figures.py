@@ -40,6 +40,7 @@ from changegate.extensions import db
 from changegate.models import OAuthExchange, OAuthExchangeFigure, OAuthExchangeWatermark
 from changegate.models.oauth_exchange import earliest_correlation_id, instant_of
 from changegate.services.jobs.repeating import repeating
+from changegate.services.oauth.exchange_log import LoggedExchange
 
 # Longer than a request takes from its correlation ID to its first write, with a margin for clocks that differ.
 SETTLED_AFTER = timedelta(minutes=5)
@@ -65,7 +66,7 @@ def exchange_numbers(at: datetime, *edges: datetime) -> Subquery:
     until, day = _count_what_is_due(at)
     days = {_day_of(edge): None for edge in edges}
     hours = {_hour_of(edge): None for edge in edges if edge != _hour_of(edge)}
-    figure, correlation_id = OAuthExchangeFigure, OAuthExchange.correlation_id
+    figure, correlation_id = OAuthExchangeFigure, LoggedExchange.correlation_id
     by_day = _figures(figure.is_day, figure.since < day, figure.since.not_in(_ids(days)))
     # Excludes figures that another reader adds from now on: their exchanges are read from the log below.
     of_hours = (~figure.is_day, figure.since.not_in(_ids(hours)), figure.latest < until)
@@ -187,7 +188,7 @@ def _add_hours(at_work: Connection, first: str, end: str) -> None:
     """Add the figures by hour of the exchanges from `first` up to `end`, which are of one day."""
     begin = _day_of(instant_of(first))
     hours = [earliest_correlation_id(begin + number * HOUR) for number in range(24)]
-    rows = _exchanges(OAuthExchange.correlation_id >= first, OAuthExchange.correlation_id < end).subquery().c
+    rows = _exchanges(LoggedExchange.correlation_id >= first, LoggedExchange.correlation_id < end).subquery().c
     values: dict[str, ColumnElement[Any]] = {name: rows[name] for name in FIGURE_COLUMNS}
     values["since"] = floor_of(rows.since, hours)
     # Of accepted exchanges only. In a refused one, the sender chose the text, and each invented name would become a
@@ -219,7 +220,7 @@ def _figures(*clauses: Any) -> Select[Any]:
 
 def _exchanges(*clauses: ColumnElement[bool]) -> Select[Any]:
     """Return the statement for exchanges in the form of figures, each with a count of 1."""
-    exchange = OAuthExchange
+    exchange = LoggedExchange
     correlation_id = exchange.correlation_id
     columns = (
         *(correlation_id.label("since"), correlation_id.label("latest")),

@@ -1,7 +1,7 @@
 """The event log as tables of the Table API: token events, and the access tokens among them that work now.
 
-Both are views of `oauth_exchange`, whose rows have no columns of records: the correlation ID is the sys_id. Tokens,
-their hashes, and claims are not columns of the views.
+Both are views of exchanges, whose rows have no columns of records: the correlation ID is the sys_id. Tokens, their
+hashes, and claims are not columns of the views.
 """
 
 from collections.abc import Mapping
@@ -19,12 +19,14 @@ from changegate.models.base import Entry, UTCDateTime
 from changegate.models.oauth_exchange import earliest_correlation_id
 from changegate.services.oauth.access_tokens import ended_type, is_live
 from changegate.services.oauth.event_search import ID_LENGTH, OUTCOMES
+from changegate.services.oauth.exchange_log import EXCHANGE_LOG
 from changegate.services.tables.registry import NOW
 
 # The longest lifespan that the integration schema allows: older exchanges cannot have live tokens and are not read.
 LONGEST_LIFESPAN = timedelta(days=1)
 ENDED_TYPE, EARLIEST = "ended_type", "earliest_live"
 _EXCHANGE = OAuthExchange.__table__.c
+_LOGGED = EXCHANGE_LOG.c
 # Columns of an exchange that both views have.
 _SHARED = ("entity", "subject", "user", "issuer", "client_id", "kid", "algorithm", "address", "scope", "expires_at")
 
@@ -40,9 +42,7 @@ def _entries(columns: Mapping[str, Any], computed: Mapping[str, Entry]) -> Mappi
     return {key: replace(computed.get(key) or stored[key], is_read_only=True) for key in columns}
 
 
-_OUTCOME = case(
-    (_EXCHANGE.would_refuse.is_(True), "would_refuse"), (_EXCHANGE.is_accepted, "accepted"), else_="refused"
-)
+_OUTCOME = case((_LOGGED.would_refuse.is_(True), "would_refuse"), (_LOGGED.is_accepted, "accepted"), else_="refused")
 _OF_RECORDS = {
     "sys_id": Entry("GUID", "Correlation ID", ID_LENGTH),
     "sys_created_on": Entry("glide_date_time", "Time"),
@@ -50,15 +50,15 @@ _OF_RECORDS = {
     "sys_mod_count": Entry("integer", "Updates"),
 }
 _EVENT_COLUMNS: Mapping[str, Any] = {
-    "sys_id": _EXCHANGE.correlation_id,
-    "sys_created_on": _EXCHANGE.happened_at,
+    "sys_id": _LOGGED.correlation_id,
+    "sys_created_on": _LOGGED.happened_at,
     "outcome": _OUTCOME,
-    **{name: _EXCHANGE[name] for name in ("reason", *_SHARED, "request", "detail", "revoked_at", "further_refusals")},
-    "sys_updated_on": func.coalesce(_EXCHANGE.revoked_at, _EXCHANGE.happened_at),
+    **{name: _LOGGED[name] for name in ("reason", *_SHARED, "request", "detail", "revoked_at", "further_refusals")},
+    "sys_updated_on": func.coalesce(_LOGGED.revoked_at, _LOGGED.happened_at),
     # Refusals that are counted later change the row, and must change its version.
-    "sys_mod_count": func.coalesce(_EXCHANGE.further_refusals, 0),
+    "sys_mod_count": func.coalesce(_LOGGED.further_refusals, 0),
 }
-EVENTS = _view("token_events", _EVENT_COLUMNS, OAuthExchange.__table__)
+EVENTS = _view("token_events", _EVENT_COLUMNS, EXCHANGE_LOG)
 EVENT_ENTRIES = _entries(_EVENT_COLUMNS, {**_OF_RECORDS, "outcome": Entry("choice", "Outcome", 40, choices=OUTCOMES)})
 
 
