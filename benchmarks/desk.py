@@ -115,7 +115,7 @@ class LivingDesk:
 
     def _indexes(self) -> dict[str, list[str]]:
         # A process of its own reads the plans: the server has none to show.
-        app = _app_of(self.instance)
+        app = app_of(self.instance)
         headers = {"Authorization": self.instance.basic()}
         found = {query.name: indexes_of(plan_of(app, query, headers)) for query in desk_queries(self.life)}
         with app.app_context():
@@ -128,14 +128,15 @@ def _count_all(result: Any) -> int:
     return sum(int(group["stats"]["count"]) for group in result) if isinstance(result, list) else 0
 
 
-def _app_of(instance: Instance) -> Flask:
+def app_of(instance: Instance) -> Flask:
+    """Return the product in this process, on the database of an instance."""
     settings = {"database_url": instance.env["CHANGEGATE_DATABASE_URL"]}
     return create_app(instance_path=Path(instance.env["CHANGEGATE_INSTANCE_PATH"]), overrides=settings)
 
 
 def keep_up(instance: Instance) -> None:
     """Index the texts and renew the statistics, as jobs do."""
-    app = _app_of(instance)
+    app = app_of(instance)
     more = True
     while more:
         with app.app_context():

@@ -1,8 +1,9 @@
-"""How many bytes of the database an exchange and a change take, with their indexes."""
+"""How many bytes of the database an exchange, an old one, and a change take, with their indexes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
@@ -10,10 +11,15 @@ from sqlalchemy import create_engine, text
 
 from benchmarks.bounds import Bound
 from benchmarks.cases import JSON, Desk
+from benchmarks.desk import app_of
 from benchmarks.errors import BenchFailed
 from benchmarks.exchanges import FORM
 from benchmarks.product import CHANGE_PATH, TOKEN_PATH, bearer, change_body
 from benchmarks.signing import Signer
+from changegate.database import commit
+from changegate.extensions import db
+from changegate.services.oauth.events import thin_reports
+from changegate.services.oauth.exchange_figures import count_exchanges
 
 # Enough that the pages a database adds ahead do not matter.
 COUNT = 4000
@@ -22,6 +28,12 @@ USED_BYTES = {
     " FROM pragma_page_count, pragma_freelist_count, pragma_page_size",
     "postgresql": "SELECT pg_database_size(current_database())",
 }
+OLD_BYTES = {
+    "sqlite": "SELECT sum(pgsize) FROM dbstat"
+    " JOIN sqlite_schema USING (name) WHERE tbl_name = 'oauth_thinned_exchange'",
+    "postgresql": "SELECT pg_total_relation_size('oauth_thinned_exchange')",
+}
+REPORT_DAYS = 30
 
 
 @dataclass(frozen=True)
@@ -37,9 +49,11 @@ class Sizes:
         forms = [self.desk.instance.token_form(self.signer.sign("RS256")) for _ in range(count)]
         bodies = [change_body(number) for number in range(count)]
         headers = dict((bearer(self.desk.token), *JSON))
+        begun = datetime.now(UTC)
         return [
             self._grown("bytes of an exchange", lambda: self._send(TOKEN_PATH, forms, dict([FORM])), count),
             self._grown("bytes of a change", lambda: self._send(CHANGE_PATH, bodies, headers), count),
+            Bound("bytes of an exchange without its report", self._thin(begun) / count),
         ]
 
     def _grown(self, name: str, send: Callable[[], None], count: int) -> Bound:
@@ -47,10 +61,24 @@ class Sizes:
         send()
         return Bound(name, (self._used() - before) / count)
 
-    def _used(self) -> float:
+    def _thin(self, begun: datetime) -> float:
+        """Take the reports of the exchanges since a time, as if they were a month old; return what they take then."""
+        app = app_of(self.desk.instance)
+        kept = {"report_retention_days": REPORT_DAYS, "event_retention_days": REPORT_DAYS + 1}
+        app.config["SETTINGS"] = replace(app.config["SETTINGS"], **kept)
+        with app.app_context():
+            at, more = begun + timedelta(days=REPORT_DAYS + 1), True
+            count_exchanges(at)
+            while more:
+                more = thin_reports(at)
+                commit()
+            db.engine.dispose()
+        return self._used(OLD_BYTES)
+
+    def _used(self, statements: Mapping[str, str] = USED_BYTES) -> float:
         engine = create_engine(self.database_url)
         with engine.connect() as connection:
-            used = float(connection.execute(text(USED_BYTES[engine.dialect.name])).scalar_one())
+            used = float(connection.execute(text(statements[engine.dialect.name])).scalar_one())
         engine.dispose()
         return used
 
