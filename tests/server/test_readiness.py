@@ -1,15 +1,18 @@
 """Health and readiness while the database is silent, while all threads are busy, and while the server drains."""
 
 import asyncio
+import json
 import multiprocessing
 from collections.abc import Callable
 from datetime import timedelta
 from itertools import count
 from typing import Any
+from unittest import mock
 
 import pytest
 from flask import Flask
 
+from changegate.api import health
 from changegate.database import silence
 from changegate.server import Front, readiness
 from changegate.server.draining import DrainingServer
@@ -50,11 +53,22 @@ def test_readiness_is_refused_while_the_database_is_silent_and_health_is_not(
     finish(scenario())
 
 
-def test_checks_at_the_same_time_are_all_answered(app: Flask) -> None:
+def test_checks_at_the_same_time_share_one_question_to_the_database(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = mock.Mock(side_effect=health.read_schema)
+    monkeypatch.setattr(health, "read_schema", asked)
     server = Front(app, 1)
-    clients = [Client() for _ in range(4)]
-    ask_at_once(server, *((CHECK, client) for client in clients))
-    assert [client.status for client in clients] == [200] * 4
+    checks = [(scope_of("HEAD", "/readyz"), Client()), *((CHECK, Client()) for _ in range(20))]
+    # One of another method, and one that is refused whatever it asks.
+    others = [(scope_of("POST", "/readyz"), Client()), (scope_of("GET", "/readyz", [("Host", "b")]), Client())]
+    ask_at_once(server, *others, *checks)
+    assert [client.status for _, client in (*others, *checks)] == [405, 400, *[200] * len(checks)]
+    [head, *bodies] = [client.body for _, client in checks]
+    assert (head, {json.loads(body)["status"] for body in bodies}) == (b"", {"ready"})
+    assert asked.call_count == 1
+    assert ask(server, CHECK).status == 200
+    assert asked.call_count == 2
 
 
 def test_readiness_is_answered_while_all_threads_are_busy(app: Flask) -> None:

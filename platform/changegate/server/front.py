@@ -133,7 +133,7 @@ class Front:
     async def _run(self, environ: Environ) -> BuiltResponse:
         """Run the app, again after each wait for a body or a fetch; return its response."""
         path = environ["PATH_INFO"]
-        if path == READINESS:
+        if path == READINESS and environ["REQUEST_METHOD"] in READING and REFUSED_BODY not in environ:
             return await self._readiness.run(environ)
         threads = self._health if path == HEALTH else self._threads
         waited = 0

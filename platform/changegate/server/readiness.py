@@ -1,11 +1,11 @@
 """The readiness check, beside the threads that answer requests, and with an answer in a few seconds in any case.
 
-/readyz ──> a thread of its own: the app asks the database
-├── no answer within READY_SECONDS, or an earlier check still waits ──┐
-└── the server drains ────────────────────────────────────────────────┴──> the thread of health: 503
+/readyz ──> a thread of its own: the app asks the database, once for all checks at the same time
+├── no answer within READY_SECONDS ──┐
+└── the server drains ───────────────┴──> the thread of health: 503
 """
 
-from asyncio import Future, get_running_loop, wait
+from asyncio import Future, wait
 from collections.abc import Callable
 from functools import partial
 
@@ -32,17 +32,19 @@ class Readiness:
         self._check: Future[BuiltResponse] | None = None
 
     async def run(self, environ: Environ) -> BuiltResponse:
-        """Return the response to a check."""
-        loop = get_running_loop()
-        until, own = loop.time() + READY_SECONDS, None
-        while not self._is_draining():
+        """Return the response to a check by GET or HEAD."""
+        if not self._is_draining():
+            # Each check had to wait for all earlier ones otherwise, and many callers could let every one of them fail.
             if self._check is None or self._check.done():
-                own = self._check = self._threads.run(partial(build_response, self._app, environ.copy()))
+                # Without the headers of this caller, since others get the answer too.
+                asked = {name: value for name, value in environ.items() if not name.startswith("HTTP_")}
+                asked["REQUEST_METHOD"] = "GET"
+                self._check = self._threads.run(partial(build_response, self._app, asked))
             check = self._check
-            if not (await wait({check}, timeout=max(0.0, until - loop.time())))[0]:
-                break
-            if check is own:
-                return check.result()
+            if (await wait({check}, timeout=READY_SECONDS))[0]:
+                made = check.result()
+                body = () if environ["REQUEST_METHOD"] == "HEAD" else (made.body,)
+                return BuiltResponse(made.status, [*made.headers], body)
         environ[UNREADY] = DRAINING if self._is_draining() else SILENT
         refused: BuiltResponse = await self._health.run(partial(build_response, self._app, environ))
         return refused
