@@ -25,6 +25,7 @@ from tests.support.postgres import binary
 
 WAIT_SECONDS = 60
 SMALL = "small.db"
+COUNTING = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) SELECT max(i) FROM n"
 
 
 @pytest.fixture
@@ -301,3 +302,16 @@ def test_a_connection_that_breaks_between_two_statements_of_the_driver_is_not_us
 
     assert connection() is not first
     assert connection().execute(select(SysUser.user_name)).scalars().first() == "admin"
+
+
+def test_short_statements_of_sqlite_run_without_a_look(
+    queued: QueuedConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[None] = []
+    monkeypatch.setattr(QueuedConnection, "has_to_end", lambda _: bool(looks.append(None)))
+    queued.look_during("instr(")  # so that the next statement sets the handler again
+    for numbers in [10] * 20:
+        queued.fetch_all(COUNTING, [numbers])
+    assert looks == []
+    queued.fetch_all(COUNTING, [10_000])
+    assert looks

@@ -19,8 +19,10 @@ from changegate.database.write_queue import SharedWrite, write_queue_of, write_t
 from changegate.instance_files import open_private
 
 BUSY_TIMEOUT = timedelta(seconds=10)
-# After this many instructions of its virtual machine, SQLite calls the progress handler. They take some milliseconds.
-STEPS_BETWEEN_LOOKS = 1_000
+# After this many instructions of its virtual machine, SQLite calls the progress handler. They take about a millisecond.
+# SQLite counts those of all runs of a statement: with 1,000, every second creation of a change would stop for a look,
+# holding the write lock while it waits for Python's.
+STEPS_BETWEEN_LOOKS = 10_000
 # A text search needs about four instructions for each value, and one of them takes up to 4 ms in the largest values.
 SEARCH = "instr("
 STEPS_BETWEEN_LOOKS_OF_SEARCHES = 100
