@@ -54,9 +54,10 @@ def calculate(conditions: ActiveConditions, change: Mapping[str, Any], given: Ma
 def _matches(rules: Collection[RiskRule], facts: Mapping[str, Any]) -> Iterator[RiskRule]:
     """Yield the first condition that matches, and the first range."""
     for is_range in (False, True):
-        found = (rule for rule in rules if rule.is_range == is_range and rule.condition.matches(facts))
-        if (rule := next(found, None)) is not None:
-            yield rule
+        for rule in rules:
+            if rule.is_range == is_range and rule.condition.matches(facts):
+                yield rule
+                break
 
 
 def _facts_of(change: Mapping[str, Any], needed: Collection[str]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ Facts are the fields of a change and computed values such as `task.active`. A qu
 field; here, every term must be valid, because a dropped term would allow what it was meant to prevent.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from operator import ge, gt, le, lt
@@ -18,6 +18,7 @@ from changegate.services.tables.values import parse_value
 
 Facts = Mapping[str, Any]
 Test = Callable[[Any], bool]
+FactsTest = Callable[[Facts], bool]
 TABLE = "change_request"
 # The computed facts, beside the fields of a change.
 COMPUTED = {
@@ -40,35 +41,15 @@ COMPUTED = {
 
 
 @dataclass(frozen=True, slots=True)
-class FactTest:
-    """One term: the test of one fact."""
-
-    field: str
-    test: Test
-
-    def passes(self, facts: Facts) -> bool:
-        """Return whether the fact passes. Raises `KeyError` if it is missing: a missing fact is never a pass."""
-        return self.test(facts[self.field])
-
-
-@dataclass(frozen=True, slots=True)
 class FactCondition:
-    """A condition; `alternatives` are joined by OR, and each is a conjunction of OR chains. Empty, it always passes."""
+    """A condition, with the names of its facts in the order of the text. Without any, it always passes.
+
+    `matches` returns whether facts pass. It raises `KeyError` if one is missing: a missing fact is never a pass.
+    """
 
     text: str
-    alternatives: tuple[tuple[tuple[FactTest, ...], ...], ...] = ()
-
-    def matches(self, facts: Facts) -> bool:
-        """Return whether the facts pass."""
-        return not self.alternatives or any(
-            all(any(term.passes(facts) for term in chain) for chain in group) for group in self.alternatives
-        )
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """The names of the facts, in the order of the text."""
-        terms = (term.field for group in self.alternatives for chain in group for term in chain)
-        return tuple(dict.fromkeys(terms))
+    fields: tuple[str, ...] = ()
+    matches: FactsTest = lambda _facts: True
 
 
 def parse_condition(text: str, more: Mapping[str, Entry] | None = None, *, field: str = "condition") -> FactCondition:
@@ -79,13 +60,23 @@ def parse_condition(text: str, more: Mapping[str, Entry] | None = None, *, field
     query = parse_encoded_query(text)
     try:
         _require_conditions_only(query)
-        alternatives = tuple(
-            tuple(tuple(_fact_test(term, more or {}) for term in chain) for chain in group)
+        if not query.alternatives:
+            return FactCondition(text)
+        # Alternatives are joined by OR, and each is a conjunction of OR chains.
+        groups = (
+            _joined(all, (_joined(any, (_fact_test(term, more or {}) for term in chain)) for chain in group))
             for group in query.alternatives
         )
+        matches = _joined(any, groups)
     except ValueError as problem:
         raise InputInvalid({field: [str(problem)]}) from None
-    return FactCondition(text, alternatives)
+    return FactCondition(text, tuple(dict.fromkeys(term.field for term in query.terms)), matches)
+
+
+def _joined(join: Callable[[Iterable[bool]], bool], tests: Iterable[FactsTest]) -> FactsTest:
+    """Return the test that joins some; a single one is its own."""
+    single, *others = every = [*tests]
+    return (lambda facts: join(test(facts) for test in every)) if others else single
 
 
 def _require_conditions_only(query: EncodedQuery) -> None:
@@ -95,7 +86,7 @@ def _require_conditions_only(query: EncodedQuery) -> None:
         raise ValueError(f"ORDERBY{query.orders[0].field[:100]} sorts, and a condition cannot. Remove it.")
 
 
-def _fact_test(term: Term, more: Mapping[str, Entry]) -> FactTest:
+def _fact_test(term: Term, more: Mapping[str, Entry]) -> FactsTest:
     if not isinstance(term, Condition):
         raise ValueError("RLQUERY and JOIN are not possible here. Use a computed fact such as task.active.")
     entry = more.get(term.field) or _entries().get(term.field)
@@ -105,7 +96,8 @@ def _fact_test(term: Term, more: Mapping[str, Entry]) -> FactTest:
     operator = _OPERATORS.get(term.operator)
     if operator is None:
         raise ValueError(f"{term.operator} is not possible here. Use one of {', '.join(_OPERATORS)}.")
-    return FactTest(term.field, operator(_Operand(term.field, term.value, entry)))
+    name, test = term.field, operator(_Operand(term.field, term.value, entry))
+    return lambda facts: test(facts[name])
 
 
 @lru_cache(maxsize=1)

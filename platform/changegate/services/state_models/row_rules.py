@@ -171,7 +171,7 @@ class ConditionRules(_PartRules):
 
     def require_valid_row(self, row: Mapping[str, Any]) -> None:
         """Refuse an encoded query with a term that cannot be evaluated."""
-        if not parse_condition(row.get("condition") or "").alternatives:
+        if not parse_condition(row.get("condition") or "").fields:
             raise InputInvalid({"condition": ["A condition such as task.active=0 is expected."]})
 
     def after_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
