@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import func, select, union_all
+from sqlalchemy import Select, func, or_, select
 
 from changegate.database.dialects import lock_number
 from changegate.database.prepared import Prepared, parameter
@@ -75,25 +75,24 @@ def _refuse_tokens_roles_of(caller: Caller, *groups: str | None) -> None:
 
 
 def roles_of_user() -> Any:
-    """Return the subquery for the comma-separated role names of the sys_user of the outer statement."""
+    """Return the expression for the comma-separated role names of the sys_user of the outer statement."""
+    # Each by its own subquery: with one for both, SQLite makes a table for every caller of a token.
+    names = (held.with_only_columns(func.aggregate_strings(SysUserRole.name, ",")) for held in _held_roles())
+    assigned, by_group = (func.coalesce(each.scalar_subquery(), "") for each in names)
+    return assigned + "," + by_group
+
+
+def _held_roles() -> tuple[Select[Any], Select[Any]]:
+    """Return the statements for the roles of the sys_user of an outer statement: assigned ones, and those of groups."""
+    roles = select(SysUserRole.sys_id).correlate(SysUser)
     return (
-        select(func.aggregate_strings(SysUserRole.name, ","))
-        .where(SysUserRole.sys_id.in_(_held_role_ids()))
-        .correlate(SysUser)
-        .scalar_subquery()
-    )
-
-
-def _held_role_ids() -> Any:
-    """Return the subquery for the sys_ids of the roles of the sys_user of the outer statement."""
-    assigned = select(SysUserHasRole.role).where(SysUserHasRole.user == SysUser.sys_id).correlate(SysUser)
-    by_group = (
-        select(SysGroupHasRole.role)
+        roles.join(SysUserHasRole, SysUserHasRole.role == SysUserRole.sys_id).where(
+            SysUserHasRole.user == SysUser.sys_id
+        ),
+        roles.join(SysGroupHasRole, SysGroupHasRole.role == SysUserRole.sys_id)
         .join(SysUserGroupMember, SysUserGroupMember.group == SysGroupHasRole.group)
-        .where(SysUserGroupMember.user == SysUser.sys_id)
-        .correlate(SysUser)
+        .where(SysUserGroupMember.user == SysUser.sys_id),
     )
-    return union_all(assigned, by_group)
 
 
 def require_administrator() -> None:
@@ -123,8 +122,7 @@ def restore_administrator(user: SysUser) -> None:
 
 def has_role(name: str) -> Any:
     """Return the clause for the users with a role, directly or through a group."""
-    held = select(SysUserRole.sys_id).where(SysUserRole.name == name, SysUserRole.sys_id.in_(_held_role_ids()))
-    return held.correlate(SysUser).exists()
+    return or_(*(held.where(SysUserRole.name == name).exists() for held in _held_roles()))
 
 
 def is_administrator() -> Any:
