@@ -44,7 +44,7 @@ def changed_values(
             if text != str(current.get(name)):
                 choosing[name] = text
         else:
-            values[name] = value = parse_text(name, entry, text, None if _is_value(sent) else zone)
+            values[name] = value = parse_text(name, entry, text, zone if zone and not _is_value(sent) else None)
             if value is not None and entry.kind in REFERRING and value != current.get(name):
                 referring[name] = value
     if choosing:

@@ -66,7 +66,7 @@ def create_record(
         table.rules.require_unused(values["sys_id"])
     table.rules.before_create(values, caller)
     if ignored is not None:
-        unused |= _overridden(table, {name: given[name] for name in given.keys() & fields.keys()}, values)
+        unused |= _overridden(table, fields, given, values)
         ignored += as_sent(sent, unused) if sent else [EMPTY_BODY]
     require_mandatory(table, values)
     # Without journal entries, the row is the last write and is inserted by the commit, which then raises the errors of
@@ -204,10 +204,10 @@ def _given(table: Table, caller: Caller, fields: Mapping[str, Any], defaults: Va
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _overridden(table: Table, given: Values, values: Values) -> set[str]:
-    """Return the given fields that have other values after the rules, without secrets, which are stored as hashes."""
-    changed = (name for name, value in given.items() if not is_same(values.get(name), value))
-    return {name for name in changed if not table.entries[name].is_secret}
+def _overridden(table: Table, fields: Mapping[str, Any], given: Values, values: Values) -> set[str]:
+    """Return the sent fields that have other values after the rules, without secrets, which are stored as hashes."""
+    changed = {name for name in given if values.get(name) is not given[name] and name in fields}
+    return {name for name in changed if not (is_same(values.get(name), given[name]) or table.entries[name].is_secret)}
 
 
 def _lower_case(sent: Mapping[str, Any]) -> dict[str, Any]:

@@ -34,9 +34,8 @@ def insert_row(table: Table, values: Mapping[str, Any], caller: Caller) -> None:
     """Postpone the insertion of a row until the commit or the next statement, which raises `OperationFailed`."""
     if table.observer is not None:
         table.observer.created(values, caller)
-    # Most columns of a new record are NULL, for which SQLite's driver needs longer than for values. Sorted as in
-    # `update_row`.
-    names = tuple(sorted([name for name, value in values.items() if value is not None]))
+    # Most columns of a new record are NULL, for which SQLite's driver needs longer than for values.
+    names = frozenset([name for name, value in values.items() if value is not None])
     _insert_statement(table, names).execute_with_commit(values, explain=_explain)
 
 
@@ -69,8 +68,8 @@ def _lock_statement(table: Table, restriction: Restriction, is_to_go: bool) -> P
 
 
 @lru_cache(maxsize=512)
-def _insert_statement(table: Table, names: tuple[str, ...]) -> Prepared:
-    return Prepared(insert(table.source), names)
+def _insert_statement(table: Table, names: frozenset[str]) -> Prepared:
+    return Prepared(insert(table.source), sorted(names))
 
 
 @lru_cache(maxsize=512)
