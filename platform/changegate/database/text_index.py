@@ -117,24 +117,24 @@ class TextIndex:
         return len(waiting) == TEXTS_AT_ONCE
 
     def _index_rows(self, sys_ids: Sequence[str]) -> None:
+        listed = select(func.json_each(orjson.dumps(sys_ids).decode()).table_valued("value").c.value)
         # The writes come first: from then on, no other transaction can change the rows.
-        connection().execute(delete(self._changed).where(self._changed.c.sys_id.in_(sys_ids)))
+        connection().execute(delete(self._changed).where(self._changed.c.sys_id.in_(listed)))
         self._move_last(sys_ids)
-        earlier = self._documents.c.sys_id.in_(sys_ids)
+        numbers = select(self._documents.c.document).where(self._documents.c.sys_id.in_(listed))
         if self._can_forget():
-            numbers = select(self._documents.c.document).where(earlier)
             connection().execute(delete(self._index).where(self._index.c.rowid.in_(numbers)))
         # Otherwise, the entries stay, but lead to no record: a number is never used again.
-        connection().execute(delete(self._documents).where(earlier))
-        rows = connection().execute(self._texts(sys_ids)).all()
-        if not rows:
-            return
-        connection().execute(insert(self._documents), [{"sys_id": sys_id} for sys_id, *_ in rows])
-        numbers = select(self._documents.c.sys_id, self._documents.c.document)
-        found = connection().execute(numbers.where(self._documents.c.sys_id.in_(sys_ids)))
-        number_of = {row.sys_id: row.document for row in found}
-        documents = [{"rowid": number_of[sys_id], "text": "\n".join(filter(None, texts))} for sys_id, *texts in rows]
-        connection().execute(insert(self._index), documents)
+        connection().execute(delete(self._documents).where(self._documents.c.sys_id.in_(listed)))
+        records = select(self._table.c["sys_id"]).where(self._table.c["sys_id"].in_(listed))
+        connection().execute(insert(self._documents).from_select(["sys_id"], records))
+        texts = numbers.add_columns(self._text).join(self._table, self._table.c["sys_id"] == self._documents.c.sys_id)
+        connection().execute(insert(self._index).from_select(["rowid", "text"], texts))
+
+    @cached_property
+    def _text(self) -> ColumnElement[str]:
+        lines = (f"coalesce({self._table.name}.{name} || char(10), '')" for name in self.names)
+        return literal_column(" || ".join(lines), String)
 
     def _move_last(self, sys_ids: Sequence[str]) -> None:
         indexed = set(sys_ids)
@@ -163,10 +163,6 @@ class TextIndex:
             sql("SELECT sql FROM sqlite_master WHERE name = :name"), {"name": self._index.name}
         )
         return "contentless_delete" in str(options.scalar())
-
-    def _texts(self, sys_ids: Sequence[str]) -> Select[Any]:
-        columns = self._table.c
-        return select(columns["sys_id"], *(columns[name] for name in self.names)).where(columns["sys_id"].in_(sys_ids))
 
     def _find_rarest(self, fragment: str) -> tuple[int, int]:
         """Return how many documents have the rarest trigram of a fragment, and where it begins."""
