@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
+from changegate.api.whole_body import WHOLE_BODY
 from changegate.extensions import db
 from changegate.models import ChangeRequest
 
@@ -66,3 +67,15 @@ def test_no_header_lets_half_a_body_pass(app: Flask, client: FlaskClient, admin:
     headers = {**admin, "Changegate-Whole-Body": "1", "changegate.whole_body": "1"}
     assert post(client, CHANGES, b"{}", CONTENT_LENGTH="100", headers=headers).status_code == 400
     assert count_changes(app) == 0
+
+
+@pytest.mark.parametrize("environ", [{}, {WHOLE_BODY: True}], ids=["stream", "whole body"])
+@pytest.mark.parametrize("excess", [0, 1])
+def test_a_body_is_read_up_to_its_limit(
+    app: Flask, client: FlaskClient, admin: dict[str, str], environ: dict[str, Any], excess: int
+) -> None:
+    app.config["MAX_CONTENT_LENGTH"] = 1000
+    created = post(client, CHANGES, b"{}".ljust(1000 + excess), headers=admin, **environ)
+    assert ("Rejected large REST payload" in created.text, count_changes(app)) == ((False, 1), (True, 0))[excess]
+    exchanged = post(client, "/oauth/token", b"filler=".ljust(65536 + excess, b"x"), FORM, **environ)
+    assert ("grant_type is missing", "the body is over 65536 bytes")[excess] in exchanged.json["error_description"]

@@ -6,6 +6,8 @@ is compared with Content-Length, and chunked bodies are refused, since many serv
 
 from typing import IO, Any
 
+from werkzeug.exceptions import RequestEntityTooLarge
+
 from changegate.api.envelopes import refusal
 from changegate.database import end_turn
 from changegate.unproxied import current_request
@@ -31,6 +33,21 @@ def require_whole_body() -> None:
     if "HTTP_TRANSFER_ENCODING" in environ or (is_unmeasured and not environ.get("CONTENT_LENGTH")):
         raise refusal(411, "Length required", "Content-Length is missing")
     environ["wsgi.input"] = _AwaitedStream(environ["wsgi.input"])
+
+
+def read_at_most(most: int) -> bytes:
+    """Return the body of the request; of a longer one at least one byte more than `most`, so that callers refuse it."""
+    sent = current_request()
+    # Werkzeug silently cuts a body without a length off at its limit: with a limit of one byte more, the excess is
+    # visible.
+    sent.max_content_length = most + 1
+    if WHOLE_BODY in sent.environ:
+        body: bytes = sent.environ["wsgi.input"].read(most + 1)
+        return body
+    try:
+        return sent.get_data(cache=False)
+    except RequestEntityTooLarge:
+        return bytes(most + 1)
 
 
 class _AwaitedStream:
