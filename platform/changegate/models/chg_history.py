@@ -10,8 +10,8 @@ from sqlalchemy import JSON, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from changegate.database import Base
+from changegate.database.packed import PackedJSON
 from changegate.models.base import Record, instant, integer, string, text
-from changegate.models.packed import PackedJSON
 
 DIGEST_LENGTH = 64
 

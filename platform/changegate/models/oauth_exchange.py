@@ -8,9 +8,9 @@ from sqlalchemy import ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from changegate.database import Base
+from changegate.database.packed import PackedJSON
 from changegate.models.auth_scope import MAX_SCOPES_LENGTH
 from changegate.models.base import boolean, index_of_filled, instant, integer, reference, string, text
-from changegate.models.packed import PackedJSON
 
 
 class OAuthExchange(Base):

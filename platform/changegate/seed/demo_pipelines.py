@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import select
 
+from changegate.database.packed import PackedJSON
 from changegate.extensions import db, now
 from changegate.models import OAuthEntity, SysUser
-from changegate.models.packed import PackedJSON
 from changegate.seed.demo_changes import CLOSED, MARK, date_back, window
 from changegate.services.access.caller import Caller, TokenOrigin
 from changegate.services.access.permissions import Permissions, TokenGrant

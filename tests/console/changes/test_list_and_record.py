@@ -8,9 +8,9 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select, update
 
+from changegate.database.packed import PackedJSON
 from changegate.extensions import db
 from changegate.models import ChgHistory, OAuthEntity, SysAudit, SysUser
-from changegate.models.packed import PackedJSON
 from changegate.services.access.caller import TokenOrigin
 from changegate.services.access.permissions import Permissions, TokenGrant
 from changegate.services.integrations.saving import Registered

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from changegate.database.packed import PackedJSON
 from changegate.errors import AccessRefused
 from changegate.extensions import db, now
-from changegate.models.packed import PackedJSON
 from changegate.services.access.caller import Caller, TokenOrigin
 from changegate.services.approvals import requests
 from changegate.services.approvals.answers import answer_pending

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from changegate.database.packed import PackedJSON
 from changegate.models import Task
-from changegate.models.packed import PackedJSON
 from changegate.schemas.presets import PRESETS
 from changegate.services.access.caller import TokenOrigin
 from changegate.services.provenance.claim_layouts import KNOWN_ISSUERS, LAYOUTS, find_layout, text_of_claim

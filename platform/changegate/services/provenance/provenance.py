@@ -6,9 +6,9 @@ with a claim layout, further claims are copied; for all others only issuer and s
 
 from functools import lru_cache
 
+from changegate.database.packed import PackedJSON
 from changegate.models import Task
 from changegate.models.base import Entry
-from changegate.models.packed import PackedJSON
 from changegate.printable import printable
 from changegate.services.access.caller import TokenOrigin
 from changegate.services.provenance.claim_layouts import Layout, find_layout, text_of_claim

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.dialects import sqlite
 
-from changegate.models.packed import PackedJSON
+from changegate.database.packed import PackedJSON
 
 DIALECT = sqlite.dialect()
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))

@@ -34,6 +34,8 @@ _DICTIONARY = (
     b'["cnf",null,"absent","absent"],["act",null,"absent","absent"],["claim repository_id",null,"'
     b'["user",null,"the run-as account is active","["replay","jti_replayed","not seen before","seen before"]]'
 )
+# Its window is filled with the dictionary once; every value is compressed by a copy.
+_PACKER = zlib.compressobj(1, zlib.DEFLATED, _WINDOW_BITS, 5, zlib.Z_DEFAULT_STRATEGY, _DICTIONARY)
 
 
 class PackedJSON(TypeDecorator[Any]):
@@ -49,7 +51,7 @@ class PackedJSON(TypeDecorator[Any]):
         content = value if isinstance(value, bytes) else orjson.dumps(value)
         if len(content) <= _SHORT:
             return _PLAIN + content
-        packer = zlib.compressobj(1, zlib.DEFLATED, _WINDOW_BITS, 5, zlib.Z_DEFAULT_STRATEGY, _DICTIONARY)
+        packer = _PACKER.copy()
         return _DEFLATED + packer.compress(content) + packer.flush()
 
     def process_result_value(self, value: bytes | None, dialect: Any) -> Any:
