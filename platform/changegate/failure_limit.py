@@ -16,7 +16,7 @@ from typing import cast
 from flask import Flask
 from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
 from limits.errors import ConfigurationError, StorageError
-from limits.storage import Storage, storage_from_string
+from limits.storage import MovingWindowSupport, Storage, storage_from_string
 from limits.strategies import MovingWindowRateLimiter
 
 from changegate.config import SettingInvalid, Settings
@@ -85,14 +85,12 @@ class FailureLimit:
         guesses at that name.
         """
         guess = Guess(address, name)
-        for _, key in _limits_of(guess):
-            _refuse_for(self._ask(_seconds_to_wait, key))
+        _refuse_for(self._ask(_seconds_to_wait, guess))
         return guess
 
     def count_guess(self, guess: Guess) -> None:
         """Count a wrong password or secret."""
-        for limit, key in _limits_of(guess):
-            self._ask(_count_guess, limit, key)
+        self._ask(_count_guess, guess)
 
     def _ask(self, question: Callable[..., int], *given: object) -> int:
         counters: Counters | None = current_application().extensions["failure_limit"]
@@ -111,8 +109,8 @@ class Counters:
     def ask(self, question: Callable[..., int], *given: object) -> int:
         """Return the answer of the counters to a question."""
         if not self._away_until or monotonic() >= self._away_until:
-            # Each question to a frozen store takes a second, and a request asks up to four. So one request asks whether
-            # it is back, and the others do not wait for the answer.
+            # Each question to a frozen store takes a second, and a request asks up to three. So one request asks
+            # whether it is back, and the others do not wait for the answer.
             if self._away_until:
                 self._away_until = monotonic() + AWAY_SECONDS
             try:
@@ -135,31 +133,42 @@ def _limits_of(guess: Guess) -> tuple[tuple[RateLimitItem, Key], tuple[RateLimit
     return (FAILURES_PER_MINUTE, (whence, "guess", name)), (GUESSES_PER_MINUTE, (whence, "guesses"))
 
 
-def _count_guess(counters: MovingWindowRateLimiter, limit: RateLimitItem, key: Key) -> int:
-    """Count a wrong guess; if that reaches the limit, begin a wait twice as long as the previous one."""
-    counters.hit(limit, *key)
-    # If several guesses reach the limit at once, only the first to count the shortest wait begins the next one.
-    if counters.test(limit, *key) or not counters.hit(WAITS[0], *key):
-        return 0
-    counters.hit(TIMES_REACHED, *key)
-    for wait in WAITS[1 : _times_reached(counters, key)]:
-        counters.hit(wait, *key)
+def _count_guess(counters: MovingWindowRateLimiter, guess: Guess) -> int:
+    """Count a wrong guess; for each limit that it reaches, begin a wait twice as long as the previous one."""
+    for limit, key in _limits_of(guess):
+        counters.hit(limit, *key)
+        # If several guesses reach the limit at once, only the first to count the shortest wait begins the next one.
+        if counters.test(limit, *key) or not counters.hit(WAITS[0], *key):
+            continue
+        counters.hit(TIMES_REACHED, *key)
+        _, times = _window(counters, TIMES_REACHED, key)
+        for wait in WAITS[1:times]:
+            counters.hit(wait, *key)
     return 0
 
 
-def _seconds_to_wait(counters: MovingWindowRateLimiter, key: Key) -> int:
-    times = _times_reached(counters, key)
-    return _seconds_left(counters, WAITS[min(times, len(WAITS)) - 1], key) if times else 0
-
-
-def _times_reached(counters: MovingWindowRateLimiter, key: Key) -> int:
-    return TIMES_REACHED.amount - counters.get_window_stats(TIMES_REACHED, *key).remaining
+def _seconds_to_wait(counters: MovingWindowRateLimiter, guess: Guess) -> int:
+    """Return the seconds until both limits on guesses allow another one; 0 if they do now."""
+    seconds = 0
+    for _, key in _limits_of(guess):
+        _, times = _window(counters, TIMES_REACHED, key)
+        if times:
+            seconds = max(seconds, _seconds_left(counters, WAITS[min(times, len(WAITS)) - 1], key))
+    return seconds
 
 
 def _seconds_left(counters: MovingWindowRateLimiter, limit: RateLimitItem, key: Key) -> int:
     """Return the seconds until a limit allows another attempt; 0 if it does now."""
-    window = counters.get_window_stats(limit, *key)
-    return 0 if window.remaining > 0 else max(1, math.ceil(window.reset_time - time.time()))
+    began_at, attempts = _window(counters, limit, key)
+    if attempts < limit.amount:
+        return 0
+    return max(1, math.ceil(began_at + limit.get_expiry() - time.time()))
+
+
+def _window(counters: MovingWindowRateLimiter, limit: RateLimitItem, key: Key) -> tuple[float, int]:
+    """Return the time of the first attempt in the window of a limit, and the number of attempts since."""
+    store = cast("MovingWindowSupport", counters.storage)
+    return store.get_moving_window(limit.key_for(*key), limit.amount, limit.get_expiry())
 
 
 def _refuse_for(seconds: int) -> None:
