@@ -45,7 +45,7 @@ def test_values_of_any_type_are_shown() -> None:
 
 def test_a_phrase_is_put_into_words_only_when_the_report_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     worded = []
-    monkeypatch.setattr(Phrase, "__str__", lambda phrase: worded.append(phrase.name) or "words")
+    monkeypatch.setattr(Phrase, "__str__", lambda phrase: worded.append(phrase.stored[0]) or "words")
     report = Report([RuleCheck("exp", "expired", Phrase("after", 5), Phrase("instant", 4))])
     assert report.as_rows() == [["exp", "expired", ["after", 5], ["instant", 4]]]
     assert not worded

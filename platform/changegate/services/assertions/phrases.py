@@ -15,25 +15,24 @@ StoredPhrase = list[str | float]
 
 
 class Phrase:
-    """A text by its name and its numbers and texts; `str` puts it into words."""
+    """A text by its name and its numbers and texts; `str` puts it into words.
 
-    __slots__ = ("name", "parts")
+    `stored` has the name and the parts; `Phrase(*stored)` is the same phrase.
+    """
 
-    def __init__(self, name: str | float, *parts: str | float) -> None:
-        self.name = name
-        self.parts = parts
+    __slots__ = ("stored",)
+
+    def __init__(self, *stored: str | float) -> None:
+        self.stored: StoredPhrase = [*stored]
 
     def __str__(self) -> str:
         """Return the words; those of an unknown phrase, such as one of another release, are its JSON."""
-        words = _WORDS.get(str(self.name))
+        name, *parts = self.stored
+        words = _WORDS.get(str(name))
         try:
-            return words(*self.parts) if words else json.dumps(self.as_list())
+            return words(*parts) if words else json.dumps(self.stored)
         except (TypeError, ValueError, IndexError):
-            return json.dumps(self.as_list())
-
-    def as_list(self) -> StoredPhrase:
-        """Return the name and the parts, as they are stored; `Phrase(*stored)` is the inverse."""
-        return [self.name, *self.parts]
+            return json.dumps(self.stored)
 
 
 def _instant(seconds: float) -> str:

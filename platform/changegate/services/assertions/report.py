@@ -97,10 +97,16 @@ class Report:
 
     def as_rows(self) -> list[list[Any]]:
         """Return the results as plain values for JSON, to be stored; `read_rows` is the inverse."""
-        return [
-            *(_as_row(check, only_reports=False) for check in self._checks),
-            *(_as_row(check, only_reports=True) for check in self._noted),
-        ]
+        rows = []
+        for checks, only_reports in ((self._checks, False), (self._noted, True)):
+            for check in checks:
+                row: list[Any] = [check.rule, check.reason, _as_stored(check.expected), _as_stored(check.received)]
+                if check.hint_code:
+                    row += [only_reports, check.hint_code]
+                elif only_reports:
+                    row.append(True)
+                rows.append(row)
+        return rows
 
     def has_passed(self, rule: str) -> bool:
         """Return whether a rule was checked and passed."""
@@ -115,15 +121,6 @@ class Report:
 def read_rows(rows: Iterable[Any]) -> list[RuleResult]:
     """Return the results of stored rows; a former release stored each row as a dictionary."""
     return [_result_of_dict(row) if isinstance(row, dict) else _result(*row) for row in rows]
-
-
-def _as_row(check: RuleCheck, *, only_reports: bool) -> list[Any]:
-    row: list[Any] = [check.rule, check.reason, _as_stored(check.expected), _as_stored(check.received)]
-    if check.hint_code:
-        row += [only_reports, check.hint_code]
-    elif only_reports:
-        row.append(True)
-    return row
 
 
 def _result(
@@ -148,9 +145,11 @@ def _result_of_dict(row: dict[str, Any]) -> RuleResult:
 def _as_stored(value: object) -> StoredText:
     if value is None:
         return None
+    if type(value) is str and len(value) <= SHOWN_LENGTH and value.isprintable():
+        return value
     # By the type, so that a list in a claim is never mistaken for a phrase of this product.
     if type(value) is Phrase:
-        return value.as_list()
+        return value.stored
     # Claims are written by the sender: they must not bring control characters or unlimited text into the log.
     return printable(value if isinstance(value, str) else _text_of(value), SHOWN_LENGTH)
 
