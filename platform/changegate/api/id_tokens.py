@@ -67,7 +67,7 @@ def _accept(attempt: Attempt, text: str) -> str:
 
 
 def _accept_once(attempt: Attempt, text: str) -> str:
-    accepted = accept_id_token(attempt, text, key_store().asked_by(attempt.address), name_client=name_client)
+    accepted = accept_id_token(attempt, text, key_store(), name_client=name_client)
     commit_exchange(attempt)
     exchange = attempt.exchange
     if exchange is not None and exchange.verified is not None and exchange.client.policy.allows_reuse:

@@ -72,7 +72,7 @@ def _by_assertion(attempt: Attempt, credentials: ClientCredentials, params: Toke
     exchange = _admit(attempt, prove_client(credentials, assertion), JWT_BEARER_GRANT)
     if assertion is None:
         raise InvalidRequest("assertion_missing", "assertion is missing")
-    return exchange_assertion(exchange, key_store().asked_by(attempt.address), assertion, params.scope)
+    return exchange_assertion(exchange, key_store(), assertion, params.scope, attempt.address)
 
 
 def _by_client(attempt: Attempt, credentials: ClientCredentials, params: TokenRequestForm) -> IssuedToken:

@@ -29,7 +29,7 @@ def prove_client(credentials: ClientCredentials, assertion: str | None = None) -
     `assertion` is the assertion of a grant; it identifies a public client that sends no client ID.
     """
     if credentials.assertion is not None:
-        return authenticate_by_assertion(credentials, key_store().asked_by(current_request().remote_addr))
+        return authenticate_by_assertion(credentials, key_store())
     return authenticate_client(credentials, assertion)
 
 

@@ -12,7 +12,6 @@ older than `STALE_WHILE_REVALIDATE` allows, and those with an unknown kid, once 
 import time
 from collections.abc import Callable, Hashable
 from contextlib import suppress
-from copy import copy
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
@@ -66,16 +65,6 @@ class KeyStore:
         self._static = ParsedStaticKeys()
         self._renewal = KeyRenewal(policy, self._parsed, now)
         self._flights = SingleFlight()
-        self._futile = FutileFetches()
-
-    def asked_by(self, address: str | None) -> "KeyStore":
-        """Return a view of this store that limits the futile fetches of one address.
-
-        The copy is shallow: caches and flights stay shared.
-        """
-        bounded = copy(self)
-        bounded._futile = FutileFetches(address)
-        return bounded
 
     def get_key_set(self, source: KeySource) -> VerifyingKeys[Any]:
         """Return the keys that may verify a signature now.
@@ -93,12 +82,12 @@ class KeyStore:
                 return key_set
         return self._get_from_rows(JwksCacheRows(db.engine), source)
 
-    def refetch_for_unknown_kid(self, source: KeySource, kid: str) -> KeySet | None:
+    def refetch_for_unknown_kid(self, source: KeySource, kid: str, address: str | None = None) -> KeySet | None:
         """Return a newer key set than the caller's, fetched if the cooldown allows it; None if there is no newer one.
 
         Each cooldown allows one fetch. It is taken before it is made, and counts even if it fails, so that random
         kids cost the provider one request. Concurrent requests wait for that fetch. While none is allowed or under way,
-        the answer costs no SQL.
+        the answer costs no SQL. The futile fetches of one caller's `address` are limited (`FutileFetches`).
         """
         if source.static is not None or (source.facts.document_sha256 and not self._may_find_kid(source)):
             return None
@@ -108,10 +97,11 @@ class KeyStore:
             return None
         # Another process may have fetched since the caller read its facts.
         newer = self._newer(source, row)
-        if (newer is not None and newer.has_kid(kid)) or not self._futile.may_fetch():
+        futile = FutileFetches(address)
+        if (newer is not None and newer.has_kid(kid)) or not futile.may_fetch():
             return newer
         take = partial(rows.take_unknown_kid_fetch, row.source, self._cooldown)
-        flight, is_first = self._start(rows, row, take, self._futile.counting(kid))
+        flight, is_first = self._start(rows, row, take, futile.counting(kid))
         self._flights.wait(flight, LONGEST_SECONDS if is_first else WAIT_SECONDS)
         return self._newer(source, rows.find(source))
 

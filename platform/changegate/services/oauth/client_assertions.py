@@ -55,7 +55,7 @@ def authenticate_by_assertion(credentials: ClientCredentials, key_store: KeyStor
     assertion: UnverifiedAssertion | None = None
     try:
         assertion = UnverifiedAssertion.parse(credentials.assertion or "")
-        verified = _verify(client, assertion, key_store)
+        verified = _verify(client, assertion, key_store, credentials.address)
         _use_once(client, verified)
     except AssertionRefused as refusal:
         remedy = _name_bound(client) if refusal.reason == TOO_LONG else None
@@ -97,9 +97,9 @@ def policy_for_client_assertions(client: Client, issuer: str) -> TrustPolicy:
     )
 
 
-def _verify(client: Client, assertion: UnverifiedAssertion, key_store: KeyStore) -> VerifiedAssertion:
+def _verify(client: Client, assertion: UnverifiedAssertion, key_store: KeyStore, address: str) -> VerifiedAssertion:
     as_client = replace(client, policy=policy_for_client_assertions(client, settings().base_url))
-    verified = verify_for(as_client, assertion, key_store)
+    verified = verify_for(as_client, assertion, key_store, address)
     reason = None if verified.subject == client.client_id else "sub_mismatch"
     verified.report.add(RuleCheck("subject", reason, client.client_id, verified.subject))
     verified.report.require_passed()

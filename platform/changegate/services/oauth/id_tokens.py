@@ -45,7 +45,7 @@ def accept_id_token(
     # Before the verification: after too many failures of a client, `name_client` refuses without the cost of a
     # signature or a fetch.
     name_client(attempt, client.client_id)
-    exchange.verified = verified = verify_for(client, assertion, key_store)
+    exchange.verified = verified = verify_for(client, assertion, key_store, attempt.address)
     user, at = resolve_subject(client, verified), now()
     kept = find_token_row(text)
     _require_unused(client, verified, kept)

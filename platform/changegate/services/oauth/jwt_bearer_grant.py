@@ -19,7 +19,9 @@ EVENTS = "events"
 JWT_BEARER_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 
-def exchange_assertion(exchange: Exchange, key_store: KeyStore, text: str, scope: str | None) -> IssuedToken:
+def exchange_assertion(
+    exchange: Exchange, key_store: KeyStore, text: str, scope: str | None, address: str | None = None
+) -> IssuedToken:
     """Verify an assertion and return the token that it is exchanged for, in the steps of RFC 7523 §3.
 
     The last step is the view's: it stores the row of the exchange, by `commit_exchange`. A second row for the same
@@ -28,7 +30,7 @@ def exchange_assertion(exchange: Exchange, key_store: KeyStore, text: str, scope
     """
     client = exchange.client
     exchange.assertion = UnverifiedAssertion.parse(text)
-    exchange.verified = verified = verify_for(client, exchange.assertion, key_store)
+    exchange.verified = verified = verify_for(client, exchange.assertion, key_store, address)
     return issue_token(exchange, resolve_subject(client, verified), scope)
 
 
@@ -54,13 +56,15 @@ def commit_exchange(attempt: Attempt) -> None:
         raise AssertionRefused("jti_replayed", report=report) from None
 
 
-def verify_for(client: Client, assertion: UnverifiedAssertion, key_store: KeyStore) -> VerifiedAssertion:
+def verify_for(
+    client: Client, assertion: UnverifiedAssertion, key_store: KeyStore, address: str | None = None
+) -> VerifiedAssertion:
     """Verify an assertion against an integration, refetching its keys if the kid is unknown.
 
     Raises `AssertionRefused`, and `TemporarilyUnavailable` if the keys are unavailable.
     """
     try:
-        verified = _verify(client, assertion, key_store)
+        verified = _verify(client, assertion, key_store, address)
     except (JwksFetchFailed, JwksUnusable) as problem:
         # No signature was verified, and the fault is not the caller's.
         reason = "jwks_stale_expired" if isinstance(problem, KeySetTooOld) else "jwks_fetch_failed"
@@ -86,14 +90,16 @@ def require_purpose(verified: VerifiedAssertion) -> None:
         verified.report.require_passed()
 
 
-def _verify(client: Client, assertion: UnverifiedAssertion, key_store: KeyStore) -> VerifiedAssertion:
+def _verify(
+    client: Client, assertion: UnverifiedAssertion, key_store: KeyStore, address: str | None
+) -> VerifiedAssertion:
     key_set = key_store.get_key_set(client.source)
     try:
         return assertion.verify(client.policy, key_set, now=now())
     except AssertionRefused as refusal:
         if not _may_be_signed_by_a_newer_key(refusal, assertion):
             raise
-        refetched = key_store.refetch_for_unknown_kid(client.source, assertion.unverified_kid or "")
+        refetched = key_store.refetch_for_unknown_kid(client.source, assertion.unverified_kid or "", address)
         if refetched is None:
             raise
     return assertion.verify(client.policy, refetched, now=now())
