@@ -31,3 +31,8 @@ def test_the_clock_can_be_moved(at_work: Flask, clock: Clock) -> None:
     before = now()
     clock.advance(hours=2)
     assert 7199 <= (now() - before).total_seconds() <= 7205
+
+
+def test_flask_login_has_no_hook_for_responses(app: Flask) -> None:
+    hooks = app.after_request_funcs.get(None, [])
+    assert [hook for hook in hooks if hook.__module__.startswith("flask_login")] == []

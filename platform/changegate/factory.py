@@ -127,6 +127,8 @@ def _bind_extensions(app: Flask, settings: Settings) -> None:
     migrate.init_app(app, db, directory=str(MIGRATIONS), render_as_batch=True)
     csrf.init_app(app)
     login.init_app(app)
+    # Logins end with their sessions: the hook that it has just added, which sets its cookie, has nothing to do.
+    app.after_request_funcs[None].pop()
     limiter.init_app(app, settings)
     policy = FetchPolicy(settings.jwks_allow_loopback, settings.jwks_allowed_networks)
     app.extensions[KEY_STORE] = KeyStore(

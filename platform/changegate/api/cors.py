@@ -39,7 +39,7 @@ def register_cors(app: Flask, settings: Settings) -> None:
 
     def refuse_foreign_writes() -> None:
         sent = current_request()
-        if _is_write(sent) and _carries_ambient_login(sent) and _is_foreign(sent, settings, known):
+        if _carries_ambient_login(sent) and _is_write(sent) and _is_foreign(sent, settings, known):
             raise AccessRefused(
                 "Operation Failed",
                 "A page of another origin may not write here. Add its origin to CHANGEGATE_CORS_ORIGINS to allow it.",

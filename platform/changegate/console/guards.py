@@ -1,6 +1,6 @@
 """Access checks of the console's blueprints; each has exactly one of these functions as `before_request`."""
 
-from flask import g, session
+from flask import g
 from flask.sessions import NullSession
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
@@ -17,7 +17,7 @@ from changegate.services.tables.reading.records import count_records
 from changegate.services.tables.registry import get_table
 from changegate.services.users.accounts import caller_of
 from changegate.services.users.roles import ADMIN
-from changegate.unproxied import current_application, current_request
+from changegate.unproxied import current_application, current_request, request_context
 
 # The maximum size of a form from a user who is not signed in.
 MOST_FORM_BYTES = 64 * 1024
@@ -54,7 +54,7 @@ _NAMED_BY = {
 def protect_forms() -> ResponseReturnValue | None:
     """Require a CSRF token for every write outside the APIs, which accept no session."""
     sent = current_request()
-    if sent.method in SAFE_METHODS or isinstance(session, NullSession):
+    if sent.method in SAFE_METHODS or isinstance(request_context().session, NullSession):
         return None
     if not current_user.is_authenticated:
         sent.max_content_length = MOST_FORM_BYTES
