@@ -57,7 +57,7 @@ class QueuedConnection(sqlite3.Connection):
 
     def look_during(self, text: str) -> None:
         """Set how often SQLite calls `has_to_end` during the next statement."""
-        steps = STEPS_BETWEEN_LOOKS_OF_SEARCHES if SEARCH in text else STEPS_BETWEEN_LOOKS
+        steps = _steps_between_looks(text)
         if steps != self._steps:
             self._steps = steps
             self.set_progress_handler(self.has_to_end, steps)
@@ -150,6 +150,12 @@ class QueuedConnection(sqlite3.Connection):
         if self._may_write and not self.in_transaction:
             self._may_write = False
             self._queue.lock.release()
+
+
+# Statements of several thousand characters are run again and again.
+@lru_cache(maxsize=512)
+def _steps_between_looks(text: str) -> int:
+    return STEPS_BETWEEN_LOOKS_OF_SEARCHES if SEARCH in text else STEPS_BETWEEN_LOOKS
 
 
 def _create_private(database: str | Path) -> None:
