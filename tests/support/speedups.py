@@ -4,12 +4,11 @@ import functools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 from unittest import mock
 
-from flask import Flask
+from flask import Blueprint, Flask
 from jinja2.bccache import Bucket, BytecodeCache
-from sqlalchemy.engine.default import DefaultDialect
 from werkzeug.routing import Map, Rule, RuleFactory
 from werkzeug.security import generate_password_hash
 
@@ -52,7 +51,9 @@ class _Routes(Map):
 
     def _arranged(self) -> Map:
         options = {name: getattr(self, name) for name in ("strict_slashes", "merge_slashes", "converters")}
-        return Map(map(_unbound, self.rules), **options)
+        arranged = Map(map(_unbound, self.rules), **options)
+        arranged.update()
+        return arranged
 
 
 def _key_of(rule: Rule) -> tuple[Any, ...]:
@@ -66,10 +67,44 @@ def _unbound(rule: Rule) -> Rule:
     return copied
 
 
+class _Blueprints:
+    """The rules and views of blueprints, by their options; none adds anything but these to an application later."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Any, ...], tuple[list[Rule], dict[str, Any]]] = {}
+
+    def register(self, blueprint: Blueprint, app: Flask, options: dict[str, Any]) -> None:
+        key, routes = (blueprint, *sorted(options.items())), cast(_Routes, app.url_map)
+        start, deferred = len(routes.rules), blueprint.deferred_functions
+        if key in self._known:
+            blueprint.deferred_functions = []
+        try:
+            _register(blueprint, app, options)
+        finally:
+            blueprint.deferred_functions = deferred
+        if key not in self._known:
+            rules = routes.rules[start:]
+            self._known[key] = rules, {rule.endpoint: app.view_functions[rule.endpoint] for rule in rules}
+        rules, views = self._known[key]
+        routes.rules[start:] = rules
+        routes.is_outdated = True
+        app.view_functions |= views
+
+
+_register = Blueprint.register
+
+
 @contextmanager
 def remembered_routes() -> Iterator[None]:
-    """Let Werkzeug parse and arrange the same routes once, not for each application."""
-    with mock.patch.object(Flask, "url_map_class", _Routes):
+    """Let Flask build the routes of each blueprint once, and Werkzeug parse and arrange the same routes once.
+
+    Otherwise, they would do so for each application.
+    """
+    blueprints = _Blueprints()
+    with (
+        mock.patch.object(Flask, "url_map_class", _Routes),
+        mock.patch.object(Blueprint, "register", lambda *registered: blueprints.register(*registered)),
+    ):
         yield
 
 
@@ -94,29 +129,27 @@ def remembered_templates() -> Iterator[None]:
 
 
 class _Statements(dict[Any, Any]):
-    """Compiled statements of all applications."""
+    """Compiled statements of all applications: their keys begin with the dialect, of which each engine has its own."""
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        return super().get(_of_any_engine(key), default)
 
     def __setitem__(self, key: Any, value: Any) -> None:
         if len(self) >= MOST_STATEMENTS:
             self.clear()
-        super().__setitem__(key, value)
+        super().__setitem__(_of_any_engine(key), value)
+
+
+def _of_any_engine(key: Any) -> Any:
+    dialect, *rest = key
+    return type(dialect), dialect.paramstyle, *rest
 
 
 @contextmanager
 def remembered_statements() -> Iterator[None]:
-    """Let SQLAlchemy compile each statement once, not for each application, whose engine has a dialect of its own."""
-
-    def is_alike(dialect: DefaultDialect, other: object) -> bool:
-        return type(dialect) is type(other) and dialect.paramstyle == other.paramstyle  # type: ignore[attr-defined]
-
-    def hash_alike(dialect: DefaultDialect) -> int:
-        return hash((type(dialect), dialect.paramstyle))
-
+    """Let SQLAlchemy compile each statement once, not for each application."""
     kept = {"execution_options": {"compiled_cache": _Statements()}}
-    with (
-        mock.patch.multiple(DefaultDialect, __eq__=is_alike, __hash__=hash_alike),
-        mock.patch.object(factory, "engine_options", lambda url: engine_options(url) | kept),
-    ):
+    with mock.patch.object(factory, "engine_options", lambda url: engine_options(url) | kept):
         yield
 
 
