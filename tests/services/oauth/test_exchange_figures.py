@@ -48,8 +48,10 @@ Row = dict[str, Any]
 
 
 @pytest.fixture(autouse=True)
-def at_work(either_app: Flask) -> Iterator[None]:
+def at_work(either_app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Run every test in the context of an application on either database, with integrations and users."""
+    # A busy machine counts less within the usual time.
+    monkeypatch.setattr(exchange_figures, "LONGEST_COUNTING_SECONDS", LONGEST_SECONDS)
     either_app.config["CLOCK"] = lambda: AT
     with either_app.app_context():
         for sys_id in USERS:
