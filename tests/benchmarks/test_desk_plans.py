@@ -13,8 +13,11 @@ from changegate import create_app
 from changegate.cli.prepare import prepare_instance
 from changegate.console.dashboard.charts import CHARTS, ON_HOLD
 from changegate.console.my_work import SECTIONS
+from changegate.console.records.list_state import ListState
 from changegate.database import commit, connection
 from changegate.extensions import db, now
+from changegate.services.tables.queries.encoded_query import render_encoded_query
+from changegate.services.tables.registry import get_table
 from changegate.services.tables.upkeep import index_texts, renew_statistics
 from tests.conftest import ADMIN_PASSWORD, basic
 from tests.support.postgres import prepared_database_of_postgres
@@ -73,6 +76,12 @@ def test_a_selective_query_reads_few_rows(desk: Flask, query: DeskQuery) -> None
 @pytest.mark.parametrize(("query", "index"), OF_PAGES, ids=lambda each: getattr(each, "name", ""))
 def test_pages_read_their_numbers_from_an_index_of_what_they_count(desk: Flask, query: DeskQuery, index: str) -> None:
     assert indexes_of(plan_of(desk, query, ADMIN)) == [index]
+
+
+def test_the_console_lists_the_newest_changes_without_their_tasks(desk: Flask) -> None:
+    newest = render_encoded_query(ListState.of_arguments(get_table("change_request"), {}).query)
+    indexes = indexes_of(plan_of(desk, DeskQuery("newest", newest), ADMIN))
+    assert ("task_sys_created_on" in indexes, any("number" in each for each in indexes)) == (True, False)
 
 
 def test_sqlite_expects_that_many_changes_are_active(desk: Flask) -> None:

@@ -80,7 +80,7 @@ class ListState:
         query = self.conditions
         if self.search:
             query = add_conditions(query, Condition(TEXT_SEARCH, "=", self.search))
-        return query if query.orders else replace(query, orders=(default_order(self.table),))
+        return query if query.orders else replace(query, orders=default_orders(self.table))
 
     @property
     def text(self) -> str:
@@ -159,17 +159,17 @@ def query_of(field: str, value: str) -> str:
     return render_encoded_query(equal_query(field, value))
 
 
-def default_order(table: Table) -> Order:
-    """Return the order of a list that names none: tasks by number, newest first, other records by name or newest."""
+def default_orders(table: Table) -> tuple[Order, ...]:
+    """Return the order of a list that names none: tasks and other records without a name newest first, others by it."""
+    newest = Order("sys_created_on", is_descending=True)
     if table.name in DEFAULT_ORDERS:
-        return DEFAULT_ORDERS[table.name]
+        return (DEFAULT_ORDERS[table.name],)
     if "number" in table.columns:
-        return Order("number", is_descending=True)
+        # Not by the number alone: all classes of tasks share its index, so a list of changes would read other tasks.
+        return newest, Order("number", is_descending=True)
     if "order" in table.columns:
-        return Order("order")
-    if table.display_field == "sys_id":
-        return Order("sys_created_on", is_descending=True)
-    return Order(table.display_field)
+        return (Order("order"),)
+    return (newest if table.display_field == "sys_id" else Order(table.display_field),)
 
 
 def _without_search(query: EncodedQuery) -> tuple[EncodedQuery, str]:
