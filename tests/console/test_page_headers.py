@@ -65,7 +65,7 @@ def test_every_input_has_a_label(texts: dict[str, str]) -> None:
         assert tags, path
         for tag in tags:
             identifier = re.search(r' id="([^"]+)"', tag)
-            is_labelled = 'type="hidden"' in tag or "aria-label=" in tag
+            is_labelled = 'type="hidden"' in tag or "aria-label=" in tag or f"<label>{tag}" in text
             assert is_labelled or (identifier and f'for="{identifier[1]}"' in text), (path, tag)
 
 

@@ -50,14 +50,14 @@ def test_a_locked_user_is_out_at_once_until_unlocked(app: Flask, admin: Visitor,
 
 def acts_on(admin: Visitor, user: str) -> list[tuple[str, ...]]:
     """Return user, field, and values of each row of a user's history."""
-    row = r'"User">(.*?)</td>\s*<th scope="row">(.*?)</th><td.*?>(.*?)</td><td.*?>(.*?)</td>'
+    row = r'"User"><a [^>]*>(.*?)</a></td>\s*<th scope="row">(.*?)</th><td.*?>(.*?)</td><td.*?>(.*?)</td>'
     return re.findall(row, admin.open(f"{page_of('sys_user', user)}?tab=history").text)
 
 
 def test_the_audit_trail_names_the_administrator_who_had_a_password_link_made(admin: Visitor, tom: str) -> None:
     admin.send(admin.open(page_of("sys_user", tom)), "link")
     [(by, field, _, shown)] = acts_on(admin, tom)
-    assert (by, field, shown) == ("admin", "Password link", "Shown")
+    assert (by, field, shown) == ("System Administrator", "Password link", "Shown")
 
 
 def test_an_administrator_ends_every_session_of_a_user(app: Flask, admin: Visitor, tom: str) -> None:
@@ -68,7 +68,7 @@ def test_an_administrator_ends_every_session_of_a_user(app: Flask, admin: Visito
     assert "<dt>Sessions</dt><dd>2</dd>" in page.text
     admin.send(page, "sign-out")
     assert [session.open("/").status_code for session in (*sessions, admin)] == [302, 302, 200]
-    assert acts_on(admin, tom) == [("admin", "Sessions", "2", "0")]
+    assert acts_on(admin, tom) == [("System Administrator", "Sessions", "2", "0")]
 
 
 def test_the_page_and_the_list_show_the_last_login(app: Flask, admin: Visitor, tom: str) -> None:
