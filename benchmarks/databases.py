@@ -13,6 +13,8 @@ from benchmarks.errors import BenchFailed
 
 SQLITE = "SQLite"
 POSTGRESQL = "PostgreSQL"
+# The processor time of a statement is that of one process.
+ONE_PROCESS = {"max_parallel_workers_per_gather": "0"}
 NO_POSTGRESQL = "PostgreSQL is not installed, so it is not measured: apt-get install postgresql"
 
 
@@ -41,7 +43,7 @@ class SqliteFiles:
 
 @dataclass(frozen=True)
 class PostgresDatabases:
-    """Databases of one cluster, which keeps its defaults: above all, a commit is on the disk before it is answered."""
+    """Databases of one cluster, which keeps its other defaults: a commit is on the disk before it is answered."""
 
     cluster: Cluster
     name: str = POSTGRESQL
@@ -62,6 +64,6 @@ def start_postgres() -> PostgresDatabases:
     # Its server is another user, who may not reach into the checkout; and /tmp may be memory, where nothing is durable.
     folder = Path(tempfile.mkdtemp(prefix="changegate-bench-", dir="/var/tmp"))
     try:
-        return PostgresDatabases(start_cluster(folder, {}))
+        return PostgresDatabases(start_cluster(folder, ONE_PROCESS))
     except (pytest.fail.Exception, subprocess.CalledProcessError) as problem:
         raise BenchFailed(str(problem)) from None

@@ -6,13 +6,15 @@ nearly the same. The report has one line for each query, and
 """
 
 import json
+import re
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, RemoteDisconnected
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from flask import Flask
@@ -39,12 +41,17 @@ SETTLE_SECONDS = 0.002
 
 @dataclass(frozen=True)
 class Finding:
-    """A query, how many records it finds, and the seconds of it, of its last page, and of a GET of one change."""
+    """A query, how many records it finds, and the seconds of its pages and of a GET of one change.
+
+    `late` is the last page, found by its offset, and `following` one that a link to the next page leads to, near the
+    end; they are 0 if there is no such page.
+    """
 
     query: DeskQuery
     matches: int
     seconds: float
-    late_seconds: float
+    late: float
+    following: float
     one: float
     indexes: Sequence[str]
 
@@ -52,6 +59,14 @@ class Finding:
     def allowed(self) -> float:
         """Return how many times as long as a GET of one change the query may take."""
         return MOST[self.query.kind] + self.matches * SECONDS_PER_MATCH / self.one
+
+
+class _Answer(NamedTuple):
+    """The seconds of a call, the count that the answer has, and the path of the next page if it begins after a key."""
+
+    seconds: float
+    matches: int
+    following: str
 
 
 @dataclass(frozen=True)
@@ -74,28 +89,31 @@ class LivingDesk:
         where = urlsplit(self.server.base_url)
         with closing(HTTPConnection(str(where.hostname), where.port, timeout=60)) as connection:
             for query in desk_queries(self.life):
-                took, late, one, matches = self._measure(connection, query, rounds)
-                yield Finding(query, matches, took, late, one, indexes[query.name])
+                yield self._measure(connection, query, rounds, indexes[query.name])
 
-    def _measure(self, connection: HTTPConnection, query: DeskQuery, rounds: int) -> tuple[float, float, float, int]:
-        ones, took, late = [], [], []
-        for path in self.life.sys_ids[:rounds]:
-            self._get(connection, f"{CHANGE_PATH}/{path}")
+    def _measure(self, connection: HTTPConnection, query: DeskQuery, rounds: int, indexes: Sequence[str]) -> Finding:
+        changes = [f"{CHANGE_PATH}/{sys_id}" for sys_id in self.life.sys_ids[:rounds]]
+        for path in changes:
+            self._get(connection, path)
         begun = time.perf_counter()
-        _, matches = self._get(connection, query.path())
+        first = self._get(connection, query.path())
         is_long = time.perf_counter() - begun > LONG_SECONDS
-        last = (matches - 1) // PAGE_SIZE * PAGE_SIZE
+        paths = {"seconds": query.path()}
+        last = (first.matches - 1) // PAGE_SIZE * PAGE_SIZE
+        if last > 0 and not query.stats:
+            paths["late"] = query.path(last)
+            if following := self._get(connection, query.path(last - PAGE_SIZE)).following:
+                paths["following"] = following
         database = self.instance.env["CHANGEGATE_DATABASE_URL"].rpartition("/")[2]
         pids = pids_of(self.server.pid, database)
+        taken = defaultdict[str, list[float]](list)
         for number in range(4 if is_long else rounds):
-            ones.append(self._get(connection, f"{CHANGE_PATH}/{self.life.sys_ids[number]}", pids)[0])
-            took.append(self._get(connection, query.path(), pids)[0])
-            if last > 0 and not query.stats:
-                late.append(self._get(connection, query.path(last), pids)[0])
-        return min(took), min(late, default=0.0), min(ones), matches
+            for name, path in {**{f"one {again}": changes[number] for again in range(3)}, **paths}.items():
+                taken[name.split()[0]].append(self._get(connection, path, pids).seconds)
+        least = {"late": 0.0, "following": 0.0} | {name: min(times) for name, times in taken.items()}
+        return Finding(query, first.matches, **least, indexes=indexes)
 
-    def _get(self, connection: HTTPConnection, path: str, pids: Sequence[int] = ()) -> tuple[float, int]:
-        """Return the seconds of a call, and the count that the answer has."""
+    def _get(self, connection: HTTPConnection, path: str, pids: Sequence[int] = ()) -> _Answer:
         headers = {"Authorization": self.instance.basic(), "Accept": "application/json"}
         try:
             begun = used_seconds(pids)
@@ -111,7 +129,8 @@ class LivingDesk:
         seconds = used_seconds(pids) - begun
         if answer.status != 200:
             raise BenchFailed(f"GET {path} answered {answer.status}: {said[:300]!r}")
-        return seconds, int(answer.headers.get("X-Total-Count", 0)) or _count_all(json.loads(said)["result"])
+        matches = int(answer.headers.get("X-Total-Count", 0)) or _count_all(json.loads(said)["result"])
+        return _Answer(seconds, matches, _following(answer.headers.get("Link", "")))
 
     def _indexes(self) -> dict[str, list[str]]:
         # A process of its own reads the plans: the server has none to show.
@@ -121,6 +140,15 @@ class LivingDesk:
         with app.app_context():
             db.engine.dispose()
         return found
+
+
+def _following(links: str) -> str:
+    """Return the path of the next page if it begins after the last record of this one."""
+    following = re.search(r'<([^>]*sysparm_after=[^>]*)>;rel="next"', links)
+    if not following:
+        return ""
+    where = urlsplit(following[1])
+    return f"{where.path}?{where.query}"
 
 
 def _count_all(result: Any) -> int:
@@ -155,10 +183,10 @@ def write_queries(path: Path, of_databases: Mapping[str, Sequence[Finding]], siz
     begin += len("<!-- generated -->\n")
     lines = [f"Measured with {size:,} changes, as multiples of a GET of one change.", ""]
     names = [*of_databases]
-    heads = [f"{name}: indexes | first page | last page" for name in names]
+    heads = [f"{name}: indexes | first page | last page | by its link" for name in names]
     lines += [
         f"| query | matches | {' | '.join(heads)} | at most |",
-        "|---|---:|" + "---|---:|---:|" * len(names) + "---:|",
+        "|---|---:|" + "---|---:|---:|---:|" * len(names) + "---:|",
     ]
     for findings in zip(*of_databases.values(), strict=True):
         cells = [_cells(each) for each in findings]
@@ -168,6 +196,5 @@ def write_queries(path: Path, of_databases: Mapping[str, Sequence[Finding]], siz
 
 
 def _cells(finding: Finding) -> str:
-    late = f"{finding.late_seconds / finding.one:.1f}" if finding.late_seconds else ""
-    indexes = ", ".join(f"`{name}`" for name in finding.indexes)
-    return f"{indexes} | {finding.seconds / finding.one:.1f} | {late}"
+    pages = (f"{took / finding.one:.1f}" if took else "" for took in (finding.seconds, finding.late, finding.following))
+    return f"{', '.join(f'`{name}`' for name in finding.indexes)} | {' | '.join(pages)}"

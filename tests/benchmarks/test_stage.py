@@ -12,10 +12,14 @@ from urllib.parse import quote
 
 import pytest
 import requests
+from benchmarks import desk as desk_module
 from benchmarks import servers
 from benchmarks.cases import NEWEST_FIRST, PAGE_SIZE, Case, Desk
 from benchmarks.databases import Databases, PostgresDatabases, SqliteFiles
+from benchmarks.desk import write_queries
+from benchmarks.desk_queries import desk_queries
 from benchmarks.exchanges import FORM
+from benchmarks.life import life_of
 from benchmarks.load import Traffic
 from benchmarks.memory import page_through
 from benchmarks.product import CHANGE_PATH, TOKEN_PATH, change_body, list_path
@@ -152,6 +156,25 @@ def test_exchanges_and_changes_take_bytes(stage: Stage) -> None:
     assert measured.keys() == {"bytes of an exchange", "bytes of an exchange without its report", "bytes of a change"}
     # Pages are added whole, and PostgreSQL may add many of them at once.
     assert all(100 < size < 20_000 for size in measured.values())
+
+
+def test_queries_of_a_desk_are_measured_and_written_to_their_page(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["everything", "by number", "word", "all by state"]
+    some = [each for each in desk_queries(life_of(1000)) if each.name in names]
+    monkeypatch.setattr(desk_module, "desk_queries", lambda _life: some)
+    living = stage.living[-1]
+    assert all(bound.measured > 0 and bound.limit for bound in living.bounds(1))
+    pages = {each.query.name: (each.late > 0, each.following > 0) for each in living.found}
+    assert pages == dict.fromkeys(names, (False, False)) | {"everything": (True, True)}
+    page = tmp_path / "queries.md"
+    page.write_text("before\n<!-- generated -->\nold\n<!-- end -->\nafter\n")
+    write_queries(page, {stage.database: living.found}, living.life.changes)
+    begin, *rows, end, after = page.read_text().splitlines()[1:]
+    assert (begin, end, after, "old" in rows) == ("<!-- generated -->", "<!-- end -->", "after", False)
+    assert [row.split(" | ")[0] for row in rows[-4:]] == [f"| {name}" for name in names]
+    assert len({row.count("|") for row in rows[-6:]}) == 1
 
 
 def test_planning_is_measured_with_freezes_and_policies_and_leaves_none_in_force(stage: Stage) -> None:
