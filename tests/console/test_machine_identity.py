@@ -6,13 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import delete, select, update
+from werkzeug.test import TestResponse
 
 from changegate.console.exchange_chart import Chart, chart_of
 from changegate.console.records import computed_lists
 from changegate.errors import TimeExceeded
 from changegate.extensions import db
-from changegate.models import OAuthExchange, OAuthExchangeFigure
+from changegate.models import OAuthEntity, OAuthExchange, OAuthExchangeFigure
 from changegate.models.oauth_exchange import new_correlation_id
 from changegate.services.hygiene.history import History, PeriodCounts
 from tests.console.conftest import SignIn
@@ -36,6 +37,12 @@ def tile(text: str, label: str) -> str:
     found = re.search(rf'class="tile-label">{label}</span><span class="tile-number[^"]*">(\d+)', text)
     assert found, label
     return found[1]
+
+
+def contents_of(page: TestResponse) -> str:
+    """Return the main part of a page without what differs each time."""
+    assert page.status_code == 200
+    return re.sub(r'name="csrf_token" value="[^"]+"', "", page.text.partition("<main")[2])
 
 
 def chart(*periods: tuple[int, int, int]) -> Chart:
@@ -96,6 +103,28 @@ def test_opening_the_pages_counts_the_exchanges(app: Flask, admin: Visitor, desk
     assert admin.open(page).status_code == 200
     with app.app_context():
         assert db.session.execute(select(OAuthExchangeFigure.exchanges)).scalars().all() == [1]
+
+
+@pytest.mark.parametrize("page", [OVERVIEW, IDENTITIES, f"{OVERVIEW}/findings"])
+def test_the_pages_read_no_exchange_that_is_counted(app: Flask, admin: Visitor, desk: TokenDesk, page: str) -> None:
+    integration = desk.register()
+    desk.token(integration)
+    desk.exchange(integration, assertion="nonsense")
+    app.config["CLOCK"].advance(hours=2)
+    with app.app_context():
+        # So old that it would be a finding, were it not used.
+        long_ago = app.config["CLOCK"]() - timedelta(days=40)
+        db.session.execute(update(OAuthEntity).values(sys_created_on=long_ago))
+        db.session.commit()
+    counted = contents_of(admin.open(page))
+    with app.app_context():
+        db.session.execute(delete(OAuthExchange))
+        db.session.commit()
+    assert contents_of(admin.open(page)) == counted
+    with app.app_context():
+        db.session.execute(delete(OAuthExchangeFigure))
+        db.session.commit()
+    assert contents_of(admin.open(page)) != counted
 
 
 def test_the_table_beside_the_chart_has_every_period(app: Flask, admin: Visitor) -> None:

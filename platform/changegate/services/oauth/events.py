@@ -119,32 +119,27 @@ def purge_expired(at: datetime) -> bool:
     return next_batch is not None
 
 
-def _has_old_report(at: datetime) -> tuple[ColumnElement[bool], ...]:
-    """Return the clauses for exchanges to reduce: those in the figures that are kept for longer than their report."""
-    correlation_id = OAuthExchange.correlation_id
-    counted_until = select(OAuthExchangeWatermark.counted_until).scalar_subquery()
-    is_old = correlation_id < _oldest_with_report(at)
-    return correlation_id >= _oldest_kept(at), is_old, correlation_id < counted_until
+def _has_old_report(at: datetime, end: str | None = None) -> tuple[ColumnElement[bool], ...]:
+    """Return the clauses for exchanges to reduce: those in the figures that are kept for longer than their report.
+
+    `end` is the first correlation ID after a batch. There is one upper bound, because SQLite would use any of several.
+    """
+    counted_until = connection().execute(select(OAuthExchangeWatermark.counted_until)).scalar_one()
+    correlation_id, until = OAuthExchange.correlation_id, end or min(_oldest_with_report(at), counted_until)
+    return correlation_id >= _oldest_kept(at), correlation_id < until
 
 
-@cleans_up(
-    "oauth.thin_reports",
-    "reports of events",
-    lambda at: _count(OAuthExchange, *_has_old_report(at)),
-)
+@cleans_up("oauth.thin_reports", "reports of events", lambda at: _count(OAuthExchange, *_has_old_report(at)))
 def thin_reports(at: datetime) -> bool:
     """Reduce up to `ROWS_AT_ONCE` old exchanges to when, who, and with which result; return whether there may be more.
 
     Their tokens and assertions have expired, so that nothing finds them by hash or replay key any more.
     """
-    due = _has_old_report(at)
-    next_batch = _end_of_batch(OAuthExchange.correlation_id, *due)
-    if next_batch is not None:
-        due = (*due, OAuthExchange.correlation_id < next_batch)
+    next_batch = _end_of_batch(OAuthExchange.correlation_id, *_has_old_report(at))
     # One statement reads and deletes: of two transactions that reduce the same exchanges, one finds none.
     table = OAuthExchange.__table__
-    taken = delete(table).where(*due).returning(*(table.c[name] for name in KEPT_COLUMNS))
-    keep_thinned(connection().execute(taken).all())
+    taken = delete(table).where(*_has_old_report(at, next_batch))
+    keep_thinned(connection().execute(taken.returning(*(table.c[name] for name in KEPT_COLUMNS))).all())
     return next_batch is not None
 
 

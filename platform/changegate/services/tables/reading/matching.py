@@ -23,7 +23,7 @@ from changegate.models.base import SYS_ID_LENGTH
 from changegate.services.access.caller import Caller
 from changegate.services.tables.queries.clauses import find_sort_key, order_clauses, where_clause
 from changegate.services.tables.queries.encoded_query import EncodedQuery, searches_text
-from changegate.services.tables.registry import Table
+from changegate.services.tables.registry import Table, View
 from changegate.services.tables.values import is_storable, parse_value, render_value
 from changegate.services.tables.visibility import parameters_of
 from changegate.services.tables.walks import Walks
@@ -50,7 +50,7 @@ class Matching:
     """
 
     def __init__(self, table: Table, caller: Caller, query: EncodedQuery, after: str = "") -> None:
-        self._query = query
+        self._table, self._query = table, query
         self._walks = Walks(table, caller.permissions)
         self._condition = where_clause(self._walks, query, caller)
         # Taken before `order_clauses` may join more tables, which a count does not need.
@@ -82,6 +82,9 @@ class Matching:
 
     def list_and_count(self, limit: int, offset: int) -> tuple[PageRows, int]:
         """Return a page of records, in the query's order, and how many records match in all."""
+        if isinstance(self._table, View):
+            # A view can be a union. SQLite would count the records again in each part of it.
+            return self.list_page(limit, offset), self.count()
         rows = self._fetch("counted page", self._counted_page_statement, **self._bounds(limit, offset))
         # A page beyond the last record has no row that could hold the count.
         return self._page_of(rows), int(rows[0][-1]) if rows else self.count()
