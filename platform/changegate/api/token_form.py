@@ -62,7 +62,7 @@ def read_credentials(params: ClientForm) -> ClientCredentials:
     """
     in_body = _read_body_credentials(params)
     sent = current_request()
-    if "Authorization" not in sent.headers:
+    if "HTTP_AUTHORIZATION" not in sent.environ:
         return in_body
     basic = sent.authorization
     if basic is None or basic.type != "basic" or not basic.username:

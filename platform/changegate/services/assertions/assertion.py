@@ -22,6 +22,7 @@ from changegate.services.keys.verifying_keys import K, VerifyingKey, VerifyingKe
 
 MAX_PAYLOAD_DEPTH = 8
 _PAYLOAD = f"a JSON object of 1 to {MAX_CLAIMS} claims, each name once"
+_IS_OBJECT = RuleCheck("payload", None, _PAYLOAD, "a JSON object")
 
 logger = logging.getLogger(__name__)
 
@@ -214,7 +215,7 @@ class UnverifiedAssertion:
 
 def _check_payload(claims: Claims) -> RuleCheck:
     if claims:
-        return RuleCheck("payload", None, _PAYLOAD, "a JSON object")
+        return _IS_OBJECT
     return RuleCheck("payload", "payload_invalid", _PAYLOAD, "something else")
 
 

@@ -17,6 +17,7 @@ _SIZES = (
     f"payload {MAX_PAYLOAD_BYTES} and signature {MAX_SIGNATURE_BYTES} bytes"
 )
 _SHAPE = "three segments of canonical base64url, joined by dots"
+_IS_COMPACT = RuleCheck("form", None, _SHAPE, "three segments")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -60,7 +61,7 @@ def _check_sizes(segments: list[str]) -> RuleCheck:
 
 def _check_form(segments: list[str], decoded: list[bytes | None]) -> RuleCheck:
     if all(decoded):
-        return RuleCheck("form", None, _SHAPE, "three segments")
+        return _IS_COMPACT
     names = [name for (name, _), data in zip(_CAPS, decoded, strict=True) if not data]
     empty = not all(segments)
     return _not_compact("an empty segment" if empty else f"other characters in: {', '.join(names)}")

@@ -11,6 +11,7 @@ from changegate.services.keys.strict_json import parse_json_strictly
 
 MAX_HEADER_DEPTH = 4
 
+_PLAIN_HEADER = RuleCheck("header", None, "a plain header", "a plain header")
 _KID = f"absent, or 1 to {MAX_KID_LENGTH} printable characters"
 
 # Unsupported extensions (crit, b64), compression bombs (zip), and nested or encrypted tokens (cty, enc). Members that
@@ -75,7 +76,7 @@ def _check_members(members: Mapping[str, object]) -> RuleCheck:
     for name, reason in _FORBIDDEN:
         if name in members:
             return RuleCheck("header", reason, f"no {name}", f"{name} is present")
-    return RuleCheck("header", None, "a plain header", "a plain header")
+    return _PLAIN_HEADER
 
 
 def _check_kid(members: Mapping[str, object]) -> RuleCheck:
