@@ -8,6 +8,7 @@ from flask import Flask
 from sqlalchemy import Select, func, select, text
 
 from changegate.database import connection
+from changegate.models import OAuthEntity
 from changegate.services.oauth.log_tables import EVENTS
 from changegate.services.tables.queries.encoded_query import parse_encoded_query
 from changegate.services.tables.reading.matching import Matching
@@ -48,6 +49,13 @@ def test_events_of_an_integration_are_found_by_an_index_of_each_table(
     for index in ("ix_oauth_exchange_entity_correlation_id", "ix_oauth_thinned_exchange_kind_correlation_id"):
         assert index in plan
     assert "SCAN oauth_exchange " not in plan and "AUTOMATIC" not in plan
+
+
+def test_events_of_owned_integrations_are_found_by_an_index_of_each_table_on_sqlite(app: Flask) -> None:
+    owned = select(OAuthEntity.sys_id).where(OAuthEntity.owner == "0" * 32)
+    with app.app_context():
+        plan = plan_of(PAGE.where(_EVENT.entity.in_(owned)))
+    assert "SCAN oauth_thinned_exchange" not in plan and "SCAN oauth_exchange" not in plan.splitlines()
 
 
 def test_a_page_of_events_is_counted_by_a_statement_of_its_own(app: Flask) -> None:
