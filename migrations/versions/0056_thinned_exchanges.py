@@ -1,4 +1,4 @@
-"""Tables for old exchanges without their report: docs/retention.md.
+"""Tables for old exchanges without their report: docs/decisions/0034-old-events-in-a-table-of-their-own.md.
 
 Revision: 0056, after 0055.
 """
