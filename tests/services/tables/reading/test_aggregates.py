@@ -190,6 +190,7 @@ def test_is_an_empty_list_where_nothing_matches() -> None:
         ((("avg", "priority", "<=", "2"),), "12"),
         ((("max", "start_date", ">", "2026-02-15 00:00:00"),), "1"),
         ((("min", "number", "=", "CHG0030003"),), "2"),
+        ((("max", "assignment_group.name", "=", "Network"),), "12"),
         ((("count", "priority", "LIKE", "1"),), "1234"),
         ((("count", "priority", ">", "nan"),), "1234"),
         ((("count", "priority", ">", "x"),), "1234"),
@@ -213,11 +214,16 @@ def test_having_keeps_the_groups_that_match(having: Any, groups: str) -> None:
         ((("priority", "desc"), ("count",)), "4321"),
         ((("max", "start_date", "DESC"),), "1324"),
         ((("AVG", "priority"),), "1234"),
+        ((("max", "assignment_group.name"),), "3412"),
         ((("nonsense",), ("avg", "nonsense"), ("state", "DESC"), ("",)), "1234"),
     ],
 )
 def test_sorts_groups_as_asked(order_by: Any, groups: str) -> None:
     assert "".join(value for value, _ in grouped("priority", order_by=order_by)) == groups
+
+
+def test_sorts_groups_that_an_index_counts_by_a_figure() -> None:
+    assert grouped("state", order_by=(("max", "start_date"),)) == [("-5", "5")]
 
 
 def test_refuses_more_groups_than_an_answer_holds(monkeypatch: pytest.MonkeyPatch) -> None:
