@@ -6,7 +6,7 @@ The same size always gives the same desk. `Life` names what the queries of `desk
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from itertools import accumulate
+from itertools import accumulate, islice
 from random import Random
 from typing import Any
 
@@ -175,7 +175,8 @@ def _uneven(random: Random, choices: Sequence[Any], count: int) -> list[Any]:
 def _sentences() -> list[str]:
     random = Random(SENTENCES)
     words = ["".join(random.choices(SYLLABLES, k=random.randint(2, 4))) for _ in range(SENTENCES)]
-    return [" ".join(_uneven(random, words, WORDS_OF_SENTENCE)).capitalize() + "." for _ in range(SENTENCES)]
+    drawn = iter(_uneven(random, words, SENTENCES * WORDS_OF_SENTENCE))
+    return [" ".join(islice(drawn, WORDS_OF_SENTENCE)).capitalize() + "." for _ in range(SENTENCES)]
 
 
 def _changes(life: Life, facts: _Facts) -> Iterator[Row]:
