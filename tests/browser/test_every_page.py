@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Browser, Page
 
 from tests.browser.conftest import TIMEOUT_MS, Furnished
@@ -16,6 +17,7 @@ def walk(
     found: dict[str, list[str]] = {}
     for paths, cookies in ((furnished.public, None), (furnished.others, furnished.cookies)):
         with browser.new_context(base_url=furnished.desk.url, storage_state=cookies, **options) as context:
+            context.add_init_script(AXE_SCRIPT)
             page = context.new_page()
             page.set_default_timeout(TIMEOUT_MS)
             errors: list[str] = []
