@@ -87,17 +87,23 @@ class _Aggregate:
         matching = where_clause(self._walks, query, caller)
         visible = visible_rows_of(table, self._walks.root, caller.permissions)
         self._clauses = visible if matching is None else [matching.build(), *visible]
-        self._source: FromClause = self._walks.source
-        if matching is None and not self._figures and not aggregation.having:
+        self._ranges: FromClause | None = None
+        sorts_by_figure = any(parts[0].strip().lower() in FUNCTIONS for parts in aggregation.order_by)
+        if matching is None and not (self._figures or aggregation.having or sorts_by_figure):
             self._count_ranges()
 
     def _count_ranges(self) -> None:
         """Count by the ranges of an index, if there is a suitable one."""
         ranges = self._walks.scope.count_ranges([*self._grouped.values()])
         if ranges is not None:
-            self._source, self._clauses = ranges, []
+            self._ranges, self._clauses = ranges, []
             self._grouped = dict(zip(self._grouped, ranges.c, strict=False))
             self._counted = func.coalesce(func.sum(ranges.c[MATCHES]), 0)
+
+    @property
+    def _source(self) -> FromClause:
+        # Read last: conditions and orders of dot-walked fields join more tables.
+        return self._walks.source if self._ranges is None else self._ranges
 
     def total(self) -> Stats:
         """Return the figures of all records together."""
