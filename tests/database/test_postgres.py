@@ -138,6 +138,14 @@ def test_errors_are_psycopg_s(
     assert driver.fetch_all("SELECT 1", []) == [(1,)]
 
 
+def test_what_is_not_open_is_ended_without_waiting(driver: DirectConnection, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[object] = []
+    monkeypatch.setattr(driver, "wait", waits.append)
+    driver.commit()
+    driver.rollback()
+    assert not waits
+
+
 def test_a_transaction_is_opened_once_and_ended_once(driver: DirectConnection) -> None:
     driver.commit()
     driver.rollback()

@@ -129,6 +129,16 @@ class DirectConnection(psycopg.Connection[Any]):
         if self.autocommit and self.pgconn.transaction_status == TransactionStatus.IDLE:
             self._begin()
 
+    def commit(self) -> None:
+        """Commit the transaction, if one is open. psycopg would find out in the steps in which it waits."""
+        if self.pgconn.transaction_status != TransactionStatus.IDLE:
+            super().commit()
+
+    def rollback(self) -> None:
+        """Roll the transaction back, if one is open."""
+        if self.pgconn.transaction_status != TransactionStatus.IDLE:
+            super().rollback()
+
     def _begin(self) -> None:
         self.awaiting = (time.monotonic(), find_request_time())
         try:
