@@ -14,7 +14,7 @@ from changegate.failure_limit import FAILURES_PER_MINUTE
 from changegate.services.keys import jwks_fetch, key_store, single_flight
 from tests.conftest import ADMIN_PASSWORD, Clock, basic
 from tests.support import postponing
-from tests.support.client_assertions import client_proof
+from tests.support.client_assertions import client_assertion, client_proof
 from tests.support.forge import forge, header, jwk, key_set_document, rsa_key
 from tests.support.id_token_desk import register_id_token
 from tests.support.misbehaving_jwks import (
@@ -223,6 +223,23 @@ def test_futile_fetches_by_one_address_are_limited(desk: TokenDesk, many: list[I
     clock.advance(minutes=2)
     assert exchange_all(desk, many, "made up") == {"kid_unknown"}
     assert desk.jwks.hits - before == BOUND, "the cooldown of each integration is over, and the address is bounded"
+
+
+def test_each_kind_of_signature_counts_its_futile_fetches_for_an_address(
+    desk: TokenDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    addresses: list[str | None] = []
+    monkeypatch.setattr(key_store.FutileFetches, "may_fetch", lambda futile: addresses.append(futile._address))
+    exchanging, signing = desk.register(), desk.register("Machine", public_client=True)
+    register_id_token(desk)
+    desk.token(exchanging)
+    desk.token(signing)
+    assert desk.call(desk.assertion()).status_code == 201
+    assert desk.exchange(exchanging, assertion=signed_by("made up", "made up")).status_code == 400
+    proof = client_proof(desk, signing, client_assertion(desk, signing, head=header(kid="made up")))
+    assert desk.send({"token": "x", **proof}, "/oauth/introspect").status_code == 401
+    assert desk.call(signed_by("made up", "made up")).status_code == 401
+    assert addresses == ["127.0.0.1"] * 3
 
 
 def test_a_rotation_is_free_for_clients_that_share_an_address(desk: TokenDesk, many: list[Integration]) -> None:
