@@ -174,12 +174,16 @@ def test_migrations_can_be_taken_back_and_made_again(either_app: Flask) -> None:
 
 @on_both_databases
 def test_each_migration_can_be_taken_back_by_itself(blank: Flask) -> None:
+    before = {"alembic_version"}
     for path in VERSIONS:
+        # From the second on, the one before is made again too.
         flask_migrate.upgrade(revision=path.name[:4])
-        before = tables()
+        after = tables()
         flask_migrate.downgrade(revision="-1")
-        flask_migrate.upgrade(revision=path.name[:4])
         assert tables() == before
+        before = after
+    flask_migrate.upgrade()
+    assert tables() == after
 
 
 @on_both_databases
