@@ -9,7 +9,7 @@ from sqlalchemy import func, insert, select
 from changegate.database import commit, connection
 from changegate.extensions import now
 from changegate.models import IdempotencyKey
-from changegate.services.jobs.cleanups import CLEANUPS
+from changegate.services.jobs.cleanups import CLEANUPS, Cleanup
 from changegate.services.jobs.handlers import KINDS
 from tests.cli.conftest import Run
 
@@ -50,6 +50,12 @@ def test_it_deletes_all_that_is_due(run: Run, app: Flask, expired_keys: None) ->
     assert run("purge").out == "    2,500  expired idempotency keys\nEverything that was due is deleted.\n"
     assert count(app) == 1
     assert run("purge").out == "Everything that was due is deleted.\n"
+
+
+def test_it_says_what_is_left(run: Run, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    locked = Cleanup("mail", lambda _at: 3, lambda _at: False)
+    monkeypatch.setitem(CLEANUPS, "mail.purge", locked)
+    assert run("purge").out == "        3  mail\n3 of them were in use and are left for the next time.\n"
 
 
 def test_a_dry_run_only_counts(run: Run, app: Flask, expired_keys: None) -> None:

@@ -16,13 +16,20 @@ def purge(dry_run: bool) -> None:
     Servers and workers do the same every ten minutes. The command can run beside them, and can be stopped at any time.
     """
     with opened_instance():
-        at = now()
+        at, left = now(), 0
         for cleanup in CLEANUPS.values():
             due = cleanup.count(at)
             if due and not dry_run:
                 while cleanup.step(at):
                     commit()
                 commit()
+                # Rows that another transaction has locked are skipped.
+                left += cleanup.count(at)
             if due:
                 click.echo(f"{due:>9,}  {cleanup.rows}{' are due' if dry_run else ''}")
-    click.echo("Nothing was deleted." if dry_run else "Everything that was due is deleted.")
+    if dry_run:
+        click.echo("Nothing was deleted.")
+    elif left:
+        click.echo(f"{left:,} of them were in use and are left for the next time.")
+    else:
+        click.echo("Everything that was due is deleted.")
