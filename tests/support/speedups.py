@@ -8,6 +8,7 @@ from typing import Any, ClassVar, cast
 from unittest import mock
 
 from flask import Blueprint, Flask
+from flask.blueprints import BlueprintSetupState
 from jinja2.bccache import Bucket, BytecodeCache
 from werkzeug.routing import Map, Rule, RuleFactory
 from werkzeug.security import generate_password_hash
@@ -68,20 +69,20 @@ def _unbound(rule: Rule) -> Rule:
 
 
 class _Blueprints:
-    """The rules and views of blueprints, by their options; none adds anything but these to an application later."""
+    """The rules and views of blueprints, by their options."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[Any, ...], tuple[list[Rule], dict[str, Any]]] = {}
+        self._skips_rules = False
 
     def register(self, blueprint: Blueprint, app: Flask, options: dict[str, Any]) -> None:
         key, routes = (blueprint, *sorted(options.items())), cast(_Routes, app.url_map)
-        start, deferred = len(routes.rules), blueprint.deferred_functions
-        if key in self._known:
-            blueprint.deferred_functions = []
+        start, skipped = len(routes.rules), self._skips_rules
+        self._skips_rules = key in self._known
         try:
             _register(blueprint, app, options)
         finally:
-            blueprint.deferred_functions = deferred
+            self._skips_rules = skipped
         if key not in self._known:
             rules = routes.rules[start:]
             self._known[key] = rules, {rule.endpoint: app.view_functions[rule.endpoint] for rule in rules}
@@ -90,7 +91,12 @@ class _Blueprints:
         routes.is_outdated = True
         app.view_functions |= views
 
+    def add_url_rule(self, state: BlueprintSetupState, *arguments: Any, **options: Any) -> None:
+        if not self._skips_rules:
+            _add_url_rule(state, *arguments, **options)
 
+
+_add_url_rule = BlueprintSetupState.add_url_rule
 _register = Blueprint.register
 
 
@@ -104,6 +110,9 @@ def remembered_routes() -> Iterator[None]:
     with (
         mock.patch.object(Flask, "url_map_class", _Routes),
         mock.patch.object(Blueprint, "register", lambda *registered: blueprints.register(*registered)),
+        mock.patch.object(
+            BlueprintSetupState, "add_url_rule", lambda *rule, **named: blueprints.add_url_rule(*rule, **named)
+        ),
     ):
         yield
 
