@@ -10,6 +10,7 @@ from unittest import mock
 from flask import Blueprint, Flask
 from flask.blueprints import BlueprintSetupState
 from jinja2.bccache import Bucket, BytecodeCache
+from sqlalchemy.engine.default import DefaultDialect
 from werkzeug.routing import Map, Rule, RuleFactory
 from werkzeug.security import generate_password_hash
 
@@ -138,27 +139,32 @@ def remembered_templates() -> Iterator[None]:
 
 
 class _Statements(dict[Any, Any]):
-    """Compiled statements of all applications: their keys begin with the dialect, of which each engine has its own."""
+    """Compiled statements of all applications.
 
-    def get(self, key: Any, default: Any = None) -> Any:
-        return super().get(_of_any_engine(key), default)
+    SQLAlchemy keeps those of its mappers elsewhere, by dialects: hence `is_alike`.
+    """
 
     def __setitem__(self, key: Any, value: Any) -> None:
         if len(self) >= MOST_STATEMENTS:
             self.clear()
-        super().__setitem__(_of_any_engine(key), value)
-
-
-def _of_any_engine(key: Any) -> Any:
-    dialect, *rest = key
-    return type(dialect), dialect.paramstyle, *rest
+        super().__setitem__(key, value)
 
 
 @contextmanager
 def remembered_statements() -> Iterator[None]:
-    """Let SQLAlchemy compile each statement once, not for each application."""
+    """Let SQLAlchemy compile each statement once, not for each application, whose engine has a dialect of its own."""
+
+    def is_alike(dialect: DefaultDialect, other: object) -> bool:
+        return type(dialect) is type(other) and dialect.paramstyle == other.paramstyle  # type: ignore[attr-defined]
+
+    def hash_alike(dialect: DefaultDialect) -> int:
+        return hash((type(dialect), dialect.paramstyle))
+
     kept = {"execution_options": {"compiled_cache": _Statements()}}
-    with mock.patch.object(factory, "engine_options", lambda url: engine_options(url) | kept):
+    with (
+        mock.patch.multiple(DefaultDialect, __eq__=is_alike, __hash__=hash_alike),
+        mock.patch.object(factory, "engine_options", lambda url: engine_options(url) | kept),
+    ):
         yield
 
 
