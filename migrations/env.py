@@ -4,8 +4,10 @@ On PostgreSQL, each migration is a transaction, so that one that has to wait for
 again, and so that indexes can be built beside writers. A second connection holds the lock against other nodes.
 """
 
+import time
 from contextlib import contextmanager
 
+import click
 import sqlalchemy as sa
 from alembic import context
 from flask import current_app
@@ -15,7 +17,10 @@ from changegate.database.schema import find_oldest, note_oldest
 from changegate.extensions import db
 from changegate.models.base import UTCDateTime
 
-UPGRADE_LOCK = 0x6368676174  # any number that no other advisory lock uses
+# Any number that no other advisory lock uses. Schemas before 0046 were migrated under 0x6368676174, for which nodes
+# waited with a snapshot.
+UPGRADE_LOCK = 0x6368676175
+SECONDS_BETWEEN_ATTEMPTS = 0.5
 # Every statement that needs a table waits behind a migration that waits for it, so it must not wait for long.
 LIMITS = (
     "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;"
@@ -36,12 +41,19 @@ def include_name(name, _type, _parents):
 
 @contextmanager
 def alone(engine):
-    """Wait until no other node migrates, and hold that lock on a connection of its own."""
+    """Wait until no other node migrates, and hold that lock on a connection of its own.
+
+    An index that is built concurrently waits for all older snapshots. Therefore, no statement waits for the lock: its
+    snapshot would stop the node that has the lock, and both would wait forever.
+    """
     with engine.begin() as connection:
         connection.exec_driver_sql(LIMITS.format(lock_seconds=0))
-        # Without parameters: a portal of the extended protocol would keep its snapshot, and an index that is built
-        # concurrently waits for older snapshots.
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({UPGRADE_LOCK})")
+        # Without parameters: a portal of the extended protocol would keep its snapshot.
+        attempt = f"SELECT pg_try_advisory_xact_lock({UPGRADE_LOCK})"
+        if not connection.exec_driver_sql(attempt).scalar():
+            click.echo("Another node migrates the database. Waiting until it has finished.", err=True)
+            while not connection.exec_driver_sql(attempt).scalar():
+                time.sleep(SECONDS_BETWEEN_ATTEMPTS)
         yield
 
 

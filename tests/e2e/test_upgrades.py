@@ -17,8 +17,10 @@ from changegate.database.schema import newest_migration
 from changegate.factory import MIGRATIONS
 from tests.conftest import ADMIN_PASSWORD
 from tests.support.live_desk import CHANGES
-from tests.support.servers import COMMAND, Running, environment_of, running_changegate, start, stop
+from tests.support.servers import COMMAND, Process, Running, environment_of, running_changegate, start, stop
 
+# As in migrations/env.py, which only Alembic can import.
+UPGRADE_LOCK = 0x6368676175
 OLDEST = "0052"
 OWN = newest_migration(MIGRATIONS)
 NEXT, LAST = (f"{int(OWN) + step:04d}" for step in (1, 2))
@@ -67,11 +69,16 @@ def folder_of_later_version(tmp_path: Path) -> Path:
     return copied
 
 
-def run_later_version(folder: Path, instance: Path, *arguments: str, **settings: str) -> tuple[int, str]:
-    """Run a command of the version that has the migrations of a folder; return its exit code and output."""
+def start_later_version(folder: Path, instance: Path, *arguments: str, **settings: str) -> Process:
+    """Start a command, `prepare` by default, of the version that has the migrations of a folder."""
     patches = f"import pathlib, changegate.factory\nchangegate.factory.MIGRATIONS = pathlib.Path({str(folder)!r})"
     environment = environment_of(instance, **SETTINGS | settings)
-    process = start(arguments, environment, code=f"{patches}\n{COMMAND}", merges_errors=True)
+    return start(arguments or ["prepare"], environment, code=f"{patches}\n{COMMAND}", merges_errors=True)
+
+
+def run_later_version(folder: Path, instance: Path, *arguments: str, **settings: str) -> tuple[int, str]:
+    """Run such a command; return its exit code and output."""
+    process = start_later_version(folder, instance, *arguments, **settings)
     output, _ = process.communicate(timeout=120)
     assert process.returncode is not None
     return process.returncode, output
@@ -145,10 +152,7 @@ def test_a_migration_waits_for_a_table_only_briefly_and_then_tries_again(
 ) -> None:
     with psycopg.connect(prepared_postgres.replace("+psycopg", "")) as holder:
         holder.execute("LOCK TABLE task IN ACCESS SHARE MODE")
-        environment = environment_of(tmp_path / "later", **SETTINGS, database_url=prepared_postgres)
-        patches = "import pathlib, changegate.factory\nchangegate.factory.MIGRATIONS = pathlib.Path("
-        code = f"{patches}{str(folder_of_later_version)!r})\n{COMMAND}"
-        process = start(["prepare"], environment, code=code, merges_errors=True)
+        process = start_later_version(folder_of_later_version, tmp_path / "later", database_url=prepared_postgres)
         assert process.stdout is not None
         assert "Trying again" in process.stdout.readline()
         # Others still use the table: nothing waits in front of them for longer than an attempt.
@@ -157,6 +161,23 @@ def test_a_migration_waits_for_a_table_only_briefly_and_then_tries_again(
         output, _ = process.communicate(timeout=120)
         assert process.returncode == 0, output
         assert holder.execute("SELECT indisvalid FROM pg_index WHERE indexrelid = 'ix_task_later'::regclass").fetchone()
+
+
+def test_a_node_that_waits_for_another_one_to_migrate_does_not_stop_the_building_of_an_index(
+    prepared_postgres: str, folder_of_later_version: Path, tmp_path: Path
+) -> None:
+    address = prepared_postgres.replace("+psycopg", "")
+    with psycopg.connect(address) as holder, psycopg.connect(address, autocommit=True) as builder:
+        holder.execute(b"SELECT pg_advisory_xact_lock(%d)" % UPGRADE_LOCK)
+        process = start_later_version(folder_of_later_version, tmp_path / "later", database_url=prepared_postgres)
+        assert process.stdout is not None
+        assert "Another node migrates the database" in process.stdout.readline()
+        # Otherwise, it would wait as long as the node that waits for the lock: forever, if its builder has the lock.
+        builder.execute("SET statement_timeout = '60s'")
+        builder.execute("CREATE INDEX CONCURRENTLY ix_beside ON task (sys_mod_count, number)")
+        holder.rollback()
+        output, _ = process.communicate(timeout=120)
+        assert process.returncode == 0, output
 
 
 def test_an_index_that_was_not_finished_is_built_again(
