@@ -1,58 +1,123 @@
-"""Counts of the records of one class by the ranges of an index, for SQLite.
+"""Counts of records by the ranges of an index, for SQLite.
 
-SQLite would compare the class, and what records are grouped by, in each entry of an index. Here it skips from one
-beginning of an index to the next (SELECT DISTINCT), and only counts the entries of each:
+SQLite would compare the conditions, and what records are grouped by, in each entry of an index. Here it skips from one
+beginning of an index to the next (SELECT DISTINCT), compares the conditions once for each, and only counts the entries:
 
-    index (state, sys_class_name, …)      -5, change_request     1, change_task     3, change_request
-                                          └─ count ─┘            └─ skipped ─┘      └─ count ─┘
+    index (type, risk, active, sys_class_name, …)
+    active = true       normal, 3, true, change_request     normal, 3, false, change_request
+    GROUP BY type       └──────────── count ───────────┘    └─────────── skipped ──────────┘
 
 It needs statistics, as `dialects.analyze` collects them; without, it reads the index twice.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
-from sqlalchemy import Boolean, Column, ColumnElement, Index, Subquery, Table, func, select
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ColumnElement,
+    Index,
+    SelectBase,
+    Subquery,
+    Table,
+    TextClause,
+    func,
+    select,
+)
+from sqlalchemy.sql import operators, visitors
+from sqlalchemy.sql.elements import BinaryExpression, BooleanClauseList, ColumnClause
+from sqlalchemy.sql.util import ClauseAdapter
 
 from changegate.database.dialects import is_postgres
 from changegate.database.unit_of_work import connection
 
 MATCHES = "matches"
+Clauses = Sequence[ColumnElement[Any]]
+# Operators of conditions for which an index has the records at one place.
+_FINDING = (operators.eq, operators.in_op, operators.is_)
 
 
-def count_ranges(
-    table: Table, class_field: str, class_name: str, groups: Sequence[ColumnElement[Any]] = ()
-) -> Subquery | None:
-    """Return a subquery with `groups` and the number of records of a class, `MATCHES`, for each range of an index.
+def count_ranges(table: Table, conditions: Clauses, groups: Clauses = ()) -> Subquery | None:
+    """Return a subquery with `groups` and the number of records that match, `MATCHES`, for each range of an index.
 
-    A group may have several ranges. Returns None if no index is suitable.
+    A group may have several ranges. Returns None if no index is suitable, or if one finds the records and no others.
     """
     if is_postgres(connection()):
         return None
-    of_class = table.c[class_field]
-    found = (_leading_columns(index, of_class, groups) for index in table.indexes)
-    beginning = min(filter(None, found), key=len, default=None)
+    clauses = [*_flattened(conditions)]
+    read = _columns_of(clauses)
+    found = {clause.left: clause for clause in clauses if _is_finding(clause)}
+    if read is None or (not groups and found.keys() == read and any(_is_beginning(read, of) for of in table.indexes)):
+        return None
+    named = read | {*groups}
+    suitable = (_leading_columns(index, named, found, groups) for index in table.indexes)
+    beginning: Any = min(filter(None, suitable), key=len, default=None)
     if beginning is None:
         return None
-    ranges = select(*beginning).distinct().subquery("ranges")
+    leading = _leading(beginning, found)
+    # As a materialized CTE: SQLite would compare conditions of a subquery within it, where it cannot skip the others.
+    ranges = select(*beginning).where(*leading).distinct().cte("ranges").prefix_with("MATERIALIZED")
     counted = table.alias("counted")
     within = (counted.c[column.name].op("IS")(ranges.c[column.name]) for column in beginning)
-    matches = select(func.count()).select_from(counted).where(*within).scalar_subquery().label(MATCHES)
-    shown = (ranges.c[beginning.index(column)] for column in groups)
-    return select(*shown, matches).where(ranges.c[class_field] == class_name).subquery("counted_ranges")
+    # The condition of a partial index is one of those at its beginning.
+    of_index = (ClauseAdapter(counted).traverse(clause) for clause in leading)
+    matches = select(func.count()).select_from(counted).where(*of_index, *within).scalar_subquery().label(MATCHES)
+    shown = (ranges.c[column.name] for column in groups)
+    matching = (ClauseAdapter(ranges).traverse(clause) for clause in clauses)
+    return select(*shown, matches).where(*matching).subquery("counted_ranges")
 
 
-def _leading_columns(index: Index, of_class: Column[Any], groups: Sequence[Any]) -> Sequence[Column[Any]] | None:
-    """Return the columns of an index up to the class, if they are the groups and others that have few values."""
-    columns: list[Any] = [*index.expressions]
-    if index.dialect_options["sqlite"]["where"] is not None or of_class not in columns:
+def _flattened(conditions: Clauses) -> Iterator[Any]:
+    for clause in conditions:
+        if isinstance(clause, BooleanClauseList) and clause.operator is operators.and_:
+            yield from _flattened([*clause.clauses])
+        else:
+            yield clause
+
+
+def _columns_of(clauses: Clauses) -> set[Any] | None:
+    """Return the columns that clauses read, or None if they read other rows."""
+    elements = [element for clause in clauses for element in visitors.iterate(clause)]
+    if any(isinstance(element, SelectBase | TextClause) for element in elements):
         return None
-    beginning = columns[: columns.index(of_class)]
-    others = [column for column in beginning if column not in groups]
-    is_suitable = set(groups) <= set(beginning) and all(map(_has_few_values, others))
-    return [*beginning, of_class] if is_suitable else None
+    return {element for element in elements if isinstance(element, ColumnClause)}
 
 
-def _has_few_values(column: Column[Any]) -> bool:
-    entry = column.info.get("entry")
+def _is_finding(clause: Any) -> bool:
+    is_comparison = isinstance(clause, BinaryExpression) and clause.operator in _FINDING
+    return is_comparison and isinstance(clause.left, Column)
+
+
+def _is_beginning(columns: set[Any], index: Index) -> bool:
+    """Return whether the entries of an index begin with some columns, in any order."""
+    is_within = (_columns_of(_condition_of(index)) or set()) <= columns
+    return is_within and {*[*index.expressions][: len(columns)]} == columns
+
+
+def _leading_columns(index: Index, named: set[Any], found: Mapping[Any, Any], groups: Clauses) -> Sequence[Any] | None:
+    """Return the columns of an index up to the last of those named, if others and those compared have few values."""
+    columns: list[Any] = [*index.expressions]
+    if not named <= {*columns}:
+        return None
+    beginning = columns[: max(map(columns.index, named), default=-1) + 1]
+    leading = _leading(beginning, found)
+    is_partial = any(not any(where.compare(clause) for clause in leading) for where in _condition_of(index))
+    others = [column for column in beginning if column not in groups and column not in found]
+    return beginning if not is_partial and all(map(_has_few_values, others)) else None
+
+
+def _leading(columns: Sequence[Any], found: Mapping[Any, Any]) -> Sequence[Any]:
+    """Return the conditions that find the place of entries with these columns."""
+    return [found[column] for column in takewhile(found.__contains__, columns)]
+
+
+def _condition_of(index: Index) -> Clauses:
+    where = index.dialect_options["sqlite"]["where"]
+    return [] if where is None else [where]
+
+
+def _has_few_values(column: Any) -> bool:
+    entry = getattr(column, "info", {}).get("entry")
     return isinstance(column.type, Boolean) or bool(entry is not None and entry.choices)

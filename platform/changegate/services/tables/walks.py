@@ -17,7 +17,7 @@ from changegate.errors import RequestUnreadable
 from changegate.models.base import Entry
 from changegate.services.access.permissions import Permissions
 from changegate.services.tables.registry import Table, find_table
-from changegate.services.tables.visibility import fields_beside, may_read, restriction_of, visible_rows_of
+from changegate.services.tables.visibility import fields_beside, may_read, visible_rows_of
 
 MAX_STEPS = 5
 # SQLite joins at most 64 tables.
@@ -43,12 +43,13 @@ class Scope(NamedTuple):
         """Return the clauses for the rows that the caller may see."""
         return visible_rows_of(self.table, self.root, self.permissions)
 
-    def count_ranges(self, groups: Sequence[ColumnElement[Any]] = ()) -> Subquery | None:
-        """Return the counts of all records that the caller may see, by groups, if an index has them in ranges."""
-        is_limited = self.source is not self.table.source or bool(restriction_of(self.table, self.permissions))
-        if is_limited or len(self.table.classes) != 1:
+    def count_ranges(
+        self, conditions: Sequence[ColumnElement[bool]], groups: Sequence[ColumnElement[Any]] = ()
+    ) -> Subquery | None:
+        """Return the counts of the records that match, by groups, if an index has them in ranges."""
+        if self.source is not self.table.source or len(self.table.classes) != 1:
             return None
-        return count_ranges(self.table.source, "sys_class_name", self.table.classes[0], groups)
+        return count_ranges(self.table.source, conditions, groups)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from changegate.services.tables.display.shapes import DisplayValue
 from changegate.services.tables.queries.encoded_query import parse_encoded_query
 from changegate.services.tables.reading import aggregates
 from changegate.services.tables.reading.aggregates import Aggregation, aggregate_records
+from changegate.services.tables.reading.records import count_records
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record
 
@@ -237,10 +238,25 @@ def test_refuses_more_groups_than_an_answer_holds(monkeypatch: pytest.MonkeyPatc
 
 @pytest.fixture
 def read_ranges(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """Note the ranges by which an aggregate counts, and leave them out for a query that matches every record."""
+    """Note the ranges by which an aggregate counts; None if no index is suitable."""
     found: list[object] = []
     monkeypatch.setattr(walks, "count_ranges", lambda *about: found.append(count_ranges(*about)) or found[-1])
     return found
+
+
+def add_records_of_ranges() -> None:
+    """Add changes that differ in type, risk, and activity, and a task of a change."""
+    [change, *_] = [*connection().execute(select(Task.sys_id)).scalars()]
+    for number, kind in enumerate((None, "normal", "standard", "standard")):
+        given = {"sys_id": new_sys_id(), "number": f"T{number}", "sys_class_name": "change_request", "state": -5}
+        others = {"type": kind, "risk": number or None, "active": number != 2}
+        connection().execute(insert(ChangeRequest.__table__), {**given, **others})
+    create_record(get_table("change_task"), ROOT, {"short_description": "A task", "state": 1, "change_request": change})
+
+
+def counted(query: str, fields: tuple[str, ...], order: tuple[tuple[str, ...], ...] = ()) -> Any:
+    aggregation = Aggregation(counts=True, group_by=fields, order_by=order)
+    return aggregate_records(CHANGES, ROOT, parse_encoded_query(query), aggregation)
 
 
 @pytest.mark.parametrize(
@@ -253,22 +269,48 @@ def test_counts_of_all_records_are_those_of_a_query_that_matches_all(
     read_ranges: list[object], fields: tuple[str, ...], order: tuple[tuple[str, ...], ...]
 ) -> None:
     """SQLite counts the ranges of an index that begins with the fields."""
-    [change, *_] = [*connection().execute(select(Task.sys_id)).scalars()]
-    common = {"short_description": "A task", "state": 1, "change_request": change}
-    for number, kind in enumerate((None, "normal", "standard", "standard")):
-        given = {"sys_id": new_sys_id(), "number": f"T{number}", "sys_class_name": "change_request", "state": -5}
-        connection().execute(insert(ChangeRequest.__table__), {**given, "type": kind, "risk": number or None})
-    create_record(get_table("change_task"), ROOT, common)
-    aggregation = Aggregation(counts=True, group_by=fields, order_by=order)
-    all_records, every = (
-        aggregate_records(CHANGES, ROOT, parse_encoded_query(query), aggregation) for query in ("", "sys_idISNOTEMPTY")
-    )
+    add_records_of_ranges()
+    all_records, every = (counted(query, fields, order) for query in ("", "sys_idISNOTEMPTY"))
     assert all_records == every
     is_found = connection().dialect.name == "sqlite" and "category" not in fields and fields != ("type", "state")
-    assert [ranges is not None for ranges in read_ranges] == [is_found]
+    assert [ranges is not None for ranges in read_ranges] == [is_found, False]
+
+
+@pytest.mark.parametrize(
+    ("query", "fields", "is_counted_by_ranges"),
+    [
+        ("active=true", ("risk", "type"), True),
+        ("active=true^type=standard", (), True),
+        ("type=standard^ORtypeISEMPTY", ("active",), True),
+        ("riskIN1,2^active=false", ("type",), True),
+        ("state!=3", (), True),
+        ("state=-5^assignment_groupISEMPTY", ("state",), True),
+        ("type!=normal^active!=false", ("risk",), True),
+        # An index finds these records and no others.
+        ("active=true", (), False),
+        ("state=-5", (), False),
+        # No index begins with the fields.
+        ("active=true", ("state", "type"), False),
+        ("type=standard^short_descriptionISEMPTY", (), False),
+        ("assignment_group.nameISEMPTY", ("state",), False),
+        ("assignment_group=Network^state!=3", (), False),
+    ],
+)
+def test_counts_by_ranges_are_those_of_a_query_that_reads_more(
+    read_ranges: list[object], query: str, fields: tuple[str, ...], is_counted_by_ranges: bool
+) -> None:
+    add_records_of_ranges()
+    by_ranges, by_records = (counted(each, fields) for each in (query, f"{query}^sys_idISNOTEMPTY"))
+    assert by_ranges == by_records
+    is_sqlite = connection().dialect.name == "sqlite"
+    expected = [] if "." in query else [is_counted_by_ranges and is_sqlite, False]
+    assert [ranges is not None for ranges in read_ranges] == expected
+    assert count_records(CHANGES, ROOT, parse_encoded_query(query)) == sum(
+        int(stats["stats"]["count"]) for stats in (by_ranges if fields else [by_ranges])
+    )
 
 
 def test_records_that_a_caller_may_not_see_are_not_counted_by_ranges(read_ranges: list[object]) -> None:
     ann = Caller("cd" * 16, "mia", Permissions(frozenset()))
     assert asked(caller=ann, counts=True) == {"stats": {"count": "0"}}
-    assert read_ranges == []
+    assert read_ranges == [None]

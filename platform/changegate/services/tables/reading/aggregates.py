@@ -89,12 +89,12 @@ class _Aggregate:
         self._clauses = visible if matching is None else [matching.build(), *visible]
         self._ranges: FromClause | None = None
         sorts_by_figure = any(parts[0].strip().lower() in FUNCTIONS for parts in aggregation.order_by)
-        if matching is None and not (self._figures or aggregation.having or sorts_by_figure):
+        if not (self._figures or aggregation.having or sorts_by_figure):
             self._count_ranges()
 
     def _count_ranges(self) -> None:
         """Count by the ranges of an index, if there is a suitable one."""
-        ranges = self._walks.scope.count_ranges([*self._grouped.values()])
+        ranges = self._walks.scope.count_ranges(self._clauses, [*self._grouped.values()])
         if ranges is not None:
             self._ranges, self._clauses = ranges, []
             self._grouped = dict(zip(self._grouped, ranges.c, strict=False))

@@ -126,7 +126,7 @@ class Matching:
         return self._page_statement().add_columns(counted)
 
     def _count_statement(self) -> Select[Any]:
-        ranges = self._scope.count_ranges() if self._condition is None else None
+        ranges = self._scope.count_ranges(self._clauses)
         if ranges is not None:
             return select(func.coalesce(func.sum(ranges.c[MATCHES]), 0))
         return select(func.count()).select_from(self._scope.source).where(*self._clauses)
