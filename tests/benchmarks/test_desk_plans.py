@@ -30,6 +30,9 @@ UNSELECTIVE = {"everything"}
 OF_PAGES = [
     (DeskQuery("watched", WATCHED.query.format(me="x" * 32), WATCHED.table), "task_watched"),
     (DeskQuery("on hold", ON_HOLD[1]), "task_on_hold"),
+    (DeskQuery("service offering", f"service_offering={'x' * 32}", "task"), "task_service_offering"),
+    (DeskQuery("template", f"std_change_producer_version={'x' * 32}"), "task_std_change_producer_version"),
+    (DeskQuery("answered by", f"answered_by={'x' * 32}", "sysapproval_approver"), "sysapproval_approver_answered_by"),
     (DeskQuery("by approver", WAITING.query, WAITING.table, stats=WAITING.field), "sysapproval_approver_state"),
 ]
 QUERIES = desk_queries(life_of(CHANGES))

@@ -159,6 +159,7 @@ index_of_few("ix_task_on_hold", _is_on_hold, *(_COLUMNS[_column] for _column in 
 for _name, *_others in (
     ("requested_by", "active", *_PAGE),
     ("cab_delegate",),
+    ("std_change_producer_version",),
     ("cmdb_ci", "active", "end_date", "start_date", *_PAGE),
     ("assigned_to", "active", "end_date", "start_date", "sys_class_name", "sys_updated_on", "sys_created_on", "sys_id"),
     ("start_date", "sys_id", "sys_class_name", "end_date", "active"),

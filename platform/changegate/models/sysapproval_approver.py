@@ -6,7 +6,18 @@ from sqlalchemy import Index
 from sqlalchemy.orm import Mapped
 
 from changegate.database import Base
-from changegate.models.base import Record, boolean, choice, instant, integer, integer_choice, reference, string, text
+from changegate.models.base import (
+    Record,
+    boolean,
+    choice,
+    index_of_filled,
+    instant,
+    integer,
+    integer_choice,
+    reference,
+    string,
+    text,
+)
 from changegate.models.change_request import CHANGE_STATES
 from changegate.models.task import APPROVALS
 
@@ -63,3 +74,8 @@ class SysapprovalApprover(Record, Base):
     escalated_at: Mapped[datetime | None] = instant("Escalated", is_read_only=True)
     # No Longer Required because of a hold; requested again when the hold ends.
     held_at: Mapped[datetime | None] = instant("On hold since", is_read_only=True)
+
+
+_COLUMNS = SysapprovalApprover.__table__.c
+# For the page of a user, and for the foreign key check when a user is deleted.
+index_of_filled(*(_COLUMNS[_column] for _column in ("answered_by", "sys_created_on", "sys_id")))

@@ -175,6 +175,7 @@ _COLUMNS = Task.__table__.c
 for _name, *_others in (
     ("parent",),
     ("universal_request",),
+    ("service_offering",),
     ("closed_by",),
     ("task_for",),
     ("opened_by", "active", *_PAGE),

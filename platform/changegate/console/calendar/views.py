@@ -88,7 +88,8 @@ def feed_view(token: str) -> Response:
     user, feed = read_feed(token, current_request().remote_addr or "")
     query = query_of(parse_encoded_query(feed.query), (now() - FEED_BEFORE, now() + FEED_AFTER))
     shape = Shape("", DisplayValue.ALL, exclude_reference_link=True, fields=FIELDS)
-    page = read_page(get_table("change_request"), caller_of(user), query, shape, limit=MOST_PLANNED, offset=0)
+    changes, reader = get_table("change_request"), caller_of(user)
+    page = read_page(changes, reader, query, shape, limit=MOST_PLANNED, offset=0, counts=False)
     return Response(render_feed(feed.name, page.records), mimetype="text/calendar")
 
 

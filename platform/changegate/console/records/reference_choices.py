@@ -104,7 +104,7 @@ def _matching(table: Table, caller: Caller, names: Sequence[str], chain: Sequenc
     query = EncodedQuery(((tuple(chain), *active),), (Order(table.display_field),))
     fields = ("sys_id", *names, *(name for name in DISTINGUISHING if name in table.columns))
     shape = Shape("", DisplayValue.DISPLAY, exclude_reference_link=True, fields=fields)
-    return list(read_page(table, caller, query, shape, limit=MOST_CHOICES, offset=0).records)
+    return list(read_page(table, caller, query, shape, limit=MOST_CHOICES, offset=0, counts=False).records)
 
 
 def _unclear_item(table: Table, name: str, text: str, caller: Caller) -> str | None:
