@@ -132,6 +132,20 @@ def test_entries_of_earlier_texts_are_deleted() -> None:
     assert found == ([1, 0] if sqlite3.sqlite_version_info >= (3, 43) else [6, 1])
 
 
+def test_of_long_texts_fewer_are_indexed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other writers wait for the index on SQLite: for a thousand records with the longest texts, a minute."""
+    if connection().dialect.name != "sqlite":
+        return
+    monkeypatch.setattr(text_index_module, "CHARACTERS_AT_ONCE", 400)
+    for length in (150, 150, 500, 10):
+        add("x" * length)
+    left = []
+    while index_texts(None):  # type: ignore[arg-type]
+        left.append(pending())
+    assert left == [2, 1]
+    assert pending() == 0
+
+
 def test_a_record_that_is_created_and_changed_is_indexed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text_index_module, "TEXTS_AT_ONCE", 2)
     sys_ids = [add(f"one of five: {number}") for number in range(5)]

@@ -18,7 +18,7 @@ To index a row takes SQLite as long as the rest of a small transaction, but in a
 import threading
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from itertools import takewhile
+from itertools import accumulate, takewhile
 from typing import Any
 
 import orjson
@@ -58,8 +58,8 @@ MOST_COMPARED_TRIGRAMS = 24
 # The rarest trigram of a fragment is looked up with its neighbors. To look up the others, too, takes longer than to
 # compare a few more records.
 RARE, LOOKED_UP, LOOKED_UP_IF_FREQUENT, MOST_COMPARED = 1_000, 5, 15, 2_000
-# Indexed in one transaction, for which other writers wait: some 50 milliseconds.
-TEXTS_AT_ONCE = 1000
+# Indexed in one transaction, for which other writers wait: some 50 milliseconds, or 300 for texts with all trigrams.
+TEXTS_AT_ONCE, CHARACTERS_AT_ONCE = 1000, 300_000
 FREQUENCIES_KEPT_SECONDS = 3600.0
 _INFO = "text_index"
 
@@ -112,9 +112,19 @@ class TextIndex:
             connection().execute(sql(f"SELECT gin_clean_pending_list('{self._index.name}')"))
             return False
         waiting = connection().execute(self._waiting(TEXTS_AT_ONCE)).scalars().all()
-        if waiting:
-            self._index_rows(waiting)
-        return len(waiting) == TEXTS_AT_ONCE
+        batch = self._limit_characters(waiting)
+        if batch:
+            self._index_rows(batch)
+        return len(batch) < len(waiting) or len(waiting) == TEXTS_AT_ONCE
+
+    def _limit_characters(self, sys_ids: Sequence[str]) -> Sequence[str]:
+        """Return the first records with not too many characters together, but at least one."""
+        length = func.length(self._text, type_=Integer)
+        measured = select(self._table.c["sys_id"], length).where(is_among(self._table.c["sys_id"], sys_ids).build())
+        lengths = {row[0]: row[1] for row in connection().execute(measured)}
+        ends = accumulate(lengths.get(sys_id, 0) for sys_id in sys_ids)
+        fitting = sum(1 for _ in takewhile(CHARACTERS_AT_ONCE.__ge__, ends))
+        return sys_ids[: max(fitting, 1)]
 
     def _index_rows(self, sys_ids: Sequence[str]) -> None:
         listed = select(func.json_each(orjson.dumps(sys_ids).decode()).table_valued("value").c.value)
