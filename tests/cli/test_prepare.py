@@ -2,11 +2,16 @@
 
 import os
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 
+import flask_migrate
 import pytest
+from sqlalchemy.exc import OperationalError
 
+from changegate import create_app
+from changegate.cli.prepare import prepare_instance
 from tests.cli.conftest import Run
 from tests.support.servers import free_port
 
@@ -99,3 +104,30 @@ def test_an_invalid_database_is_refused_with_a_sentence(run: Run, folder: Path) 
     (folder / "changegate.db").write_bytes(b"this is no database" * 100)
 
     run("prepare").assert_refused("database cannot be used")
+
+
+def test_only_nodes_that_share_postgresql_accept_settings(run: Run) -> None:
+    run("prepare")
+
+    run("cluster", "accept").assert_refused("This instance uses SQLite")
+
+
+def test_a_migration_that_was_locked_out_is_tried_again(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    class Locked(Exception):
+        def __init__(self, sqlstate: str) -> None:
+            self.sqlstate = sqlstate
+
+    upgrade, problems = flask_migrate.upgrade, [Locked("55P03"), Locked("40P01")]
+
+    def attempt() -> None:
+        if problems:
+            raise OperationalError("ALTER TABLE task", None, problems.pop())
+        upgrade()
+
+    monkeypatch.setattr(flask_migrate, "upgrade", attempt)
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    assert prepare_instance(create_app(instance_path=folder))
+    assert not problems
+    problems.append(Locked("53300"))  # too many connections
+    with pytest.raises(OperationalError):
+        prepare_instance(create_app(instance_path=folder))

@@ -25,7 +25,8 @@ from changegate.seed import ADMIN_USER_NAME, seed_first_start
 
 # The maximum number of exposed files to list; the remedy is the same for all.
 MOST_SHOWN = 5
-LOCK_NOT_AVAILABLE = "55P03"
+# A lock was not available in time, or a deadlock was ended.
+LOCKED = frozenset({"55P03", "40P01"})
 MOST_UPGRADE_ATTEMPTS = 30
 SECONDS_BETWEEN_UPGRADES = 2.0
 
@@ -65,7 +66,7 @@ def _migrate(app: Flask) -> None:
             return
         except OperationalError as problem:
             # Other statements wait behind a migration that waits for a table, so it gives up early and tries again.
-            if getattr(problem.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE or attempt == MOST_UPGRADE_ATTEMPTS:
+            if getattr(problem.orig, "sqlstate", None) not in LOCKED or attempt == MOST_UPGRADE_ATTEMPTS:
                 raise
             click.echo("Another transaction uses a table that has to be changed. Trying again.", err=True)
             time.sleep(SECONDS_BETWEEN_UPGRADES)

@@ -13,7 +13,7 @@ from changegate.services.jobs.cleanups import CLEANUPS
 def purge(dry_run: bool) -> None:
     """Delete now what the retention settings and expiry dates allow, in batches.
 
-    Servers and workers do the same every ten minutes. The command can run beside them, and can be stopped at any time.
+    Servers and workers do the same at intervals. The command can run beside them, and can be stopped at any time.
     """
     with opened_instance():
         at, left = now(), 0

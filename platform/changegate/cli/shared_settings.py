@@ -28,7 +28,8 @@ def require_same_settings(*, is_base_url_set: bool) -> None:
     """
     if connection().dialect.name != "postgresql":
         return
-    recorded = dict(connection().execute(select(_VALUES.c.name, _VALUES.c.value)).tuples().all())
+    rows = connection().execute(select(_VALUES.c.name, _VALUES.c.value))
+    recorded = {row.name: row.value for row in rows}
     for name, value in _own_values(is_base_url_set=is_base_url_set).items():
         if recorded.get(name) is None:
             _ADD.execute({"name": name, "value": value})
@@ -45,7 +46,12 @@ def require_same_settings(*, is_base_url_set: bool) -> None:
 
 
 def record_settings() -> list[str]:
-    """Record the settings of this node in place of those that are recorded; return their names."""
+    """Record the settings of this node in place of those that are recorded; return their names.
+
+    Raises `ChangegateError` on SQLite.
+    """
+    if connection().dialect.name != "postgresql":
+        raise ChangegateError("This instance uses SQLite, so there are no other nodes whose settings could differ.")
     own = _own_values(is_base_url_set=has_base_url())
     for name, value in own.items():
         _REPLACE.execute({"name": name, "value": value})
