@@ -221,6 +221,19 @@ def test_idle_connections_are_dropped_when_one_is_lost(routed_app: Flask) -> Non
     assert all(driver.closed for driver in before)
 
 
+def test_only_one_idle_connection_waits_for_a_silent_server(routed_app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    with routed_app.app_context():
+        idle = [driver_of(connection())]
+        with routed_app.app_context():
+            idle.append(driver_of(connection()))
+    asked: list[DirectConnection] = []
+    monkeypatch.setattr(pool, "IDLE_SECONDS", 0)
+    monkeypatch.setattr(pool, "is_alive", asked.append)
+    assert create(routed_app) == 201
+    assert len(asked) == 1
+    assert all(driver.closed for driver in idle)
+
+
 def test_a_connection_has_a_maximum_age(routed_app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     def pids() -> set[int]:
         with routed_app.app_context():

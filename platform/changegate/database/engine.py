@@ -8,12 +8,7 @@ from sqlalchemy import Connection, Engine, event, make_url
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from changegate.database.drivers import (
-    BUSY_TIMEOUT,
-    QueuedConnection,
-    in_time_zone,
-    is_alive,
-)
+from changegate.database.drivers import BUSY_TIMEOUT, QueuedConnection, in_time_zone
 from changegate.database.pool import IDLE_SECONDS, OPENED_AT, LeanPool, pool_of
 from changegate.database.postgres import Connector
 from changegate.database.request_time import MAX_EXECUTION_TIME
@@ -86,7 +81,7 @@ def _require_alive(pool: LeanPool, driver: Any, record: ConnectionPoolEntry, _pr
     if used_at is None:  # it has just been opened
         return
     was_used = time.monotonic() - used_at < IDLE_SECONDS
-    if pool.is_outdated(record.info, used_at) or not (was_used or is_alive(driver)):
+    if pool.is_outdated(record.info, used_at) or not (was_used or pool.answers(driver)):
         raise DisconnectionError
 
 

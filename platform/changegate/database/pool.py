@@ -41,7 +41,7 @@ class LeanPool(QueuePool):
             except IndexError:  # another thread took the last one
                 return None
             is_fresh = time.monotonic() - used_at < IDLE_SECONDS
-            if not self.is_outdated(connection.info, used_at) and (is_fresh or is_alive(driver_of(connection))):
+            if not self.is_outdated(connection.info, used_at) and (is_fresh or self.answers(driver_of(connection))):
                 return connection
             discard(connection)
         return None
@@ -68,6 +68,13 @@ class LeanPool(QueuePool):
         while self._ready:
             with suppress(IndexError):  # another thread took the last one
                 discard(self._ready.pop()[0])
+
+    def answers(self, driver: Any) -> bool:
+        """Return whether the database answers on an idle connection; if not, the other idle ones are lost as well."""
+        if is_alive(driver):
+            return True
+        self.note_loss()
+        return False
 
     def is_outdated(self, info: dict[str, Any], used_at: float) -> bool:
         """Return whether a connection must not be used again: it is old, or another was lost since its last use."""
