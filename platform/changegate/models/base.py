@@ -213,6 +213,12 @@ def index_of_active(name: str, *columns: Column[Any]) -> Index:
     return Index(name, *columns, sqlite_where=columns[0].table.c["active"] == true())
 
 
+def index_on_sqlite(name: str, condition: ColumnElement[bool], *columns: Column[Any]) -> Index:
+    """Declare a partial index that only SQLite has."""
+    index: Index = Index(name, *columns, sqlite_where=condition).ddl_if(dialect="sqlite")
+    return index
+
+
 def _flags(options: dict[str, Any]) -> dict[str, Any]:
     return {name: options.pop(name) for name in ("is_read_only", "is_private", "is_secret") if name in options}
 

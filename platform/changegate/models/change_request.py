@@ -2,10 +2,11 @@
 
 from datetime import date, datetime
 
-from sqlalchemy import Index, true
+from sqlalchemy import Index, and_, true
 from sqlalchemy.orm import Mapped
 
 from changegate.database.text_index import TextIndex
+from changegate.database.windows import Windows
 from changegate.models.base import (
     boolean,
     choice,
@@ -14,6 +15,7 @@ from changegate.models.base import (
     index_of_active,
     index_of_few,
     index_of_filled,
+    index_on_sqlite,
     instant,
     integer,
     integer_choice,
@@ -153,6 +155,15 @@ for _name, *_others in (
     ),
 ):
     index_of_active(f"ix_task_{_name}", *(_COLUMNS[_column] for _column in _others))
+# SQLite counts by group and state in a narrow index, where `active` is first, since it is the same in all entries. It
+# has no histogram that would show how few changes of a pipeline are open.
+_is_active = _COLUMNS["active"] == true()
+_of_pipeline = and_(_is_active, _COLUMNS["oauth_entity"].is_not(None))
+for _name, _condition, *_others in (
+    ("active_state", _is_active, "active", "assignment_group", "sys_class_name", "state"),
+    ("active_pipeline", _of_pipeline, "oauth_entity", "active", *_PAGE),
+):
+    index_on_sqlite(f"ix_task_{_name}", _condition, *(_COLUMNS[_column] for _column in _others))
 _is_on_hold = _COLUMNS["on_hold"] == true()
 index_of_few("ix_task_on_hold", _is_on_hold, *(_COLUMNS[_column] for _column in ("active", *_PAGE)))
 # For the changes that are planned at the same time, also of the same item or person, and for searches by a reference.
@@ -166,6 +177,10 @@ for _name, *_others in (
     ("end_date", "start_date", "active", "sys_class_name", "sys_id"),
 ):
     index_of_filled(*(_COLUMNS[_column] for _column in (_name, *_others)))
+Windows(
+    "ix_task_window",
+    *(_COLUMNS[_column] for _column in ("start_date", "end_date", "active", "sys_class_name", "sys_id")),
+)
 # The texts that a search for words compares, together with the names of people. Without the index of all of them, it
 # would compare every row.
 TextIndex(

@@ -25,6 +25,7 @@ from changegate.services.tables.queries.encoded_query import (
     render_term,
 )
 from changegate.services.tables.queries.operators import clause_of
+from changegate.services.tables.queries.overlaps import take_overlap
 from changegate.services.tables.queries.query_measure import require_measure, size_of
 from changegate.services.tables.queries.related_lists import joined_clause, related_clause
 from changegate.services.tables.queries.words import words_clause
@@ -146,7 +147,8 @@ def _query_clause(inquiry: Inquiry, query: EncodedQuery) -> Clause | None:
 
 def _group_clause(inquiry: Inquiry, group: AllOf) -> Clause | None:
     terms = with_lists(inquiry, (chain[0] for chain in group if len(chain) == 1), "!=", "NOT IN")
-    singles = [_term_clause(inquiry, term) for term in terms]
+    others, overlap = take_overlap(inquiry, terms)
+    singles = [overlap, *(_term_clause(inquiry, term) for term in others)]
     return _joined(and_, [*singles, *(_chain_clause(inquiry, chain) for chain in group if len(chain) > 1)])
 
 

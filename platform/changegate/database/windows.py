@@ -1,0 +1,80 @@
+"""Windows of time, and an index by which SQLite finds those that overlap a period.
+
+Of the windows that begin before a period ends, and end after it begins, an index of either time has all earlier or all
+later ones, too. So each window has a cell: its length decides the size of the cell, and its start which of them it is.
+
+    cells of a day    |  ▬ |▬   |▬▬ ▬|▬   |    windows shorter than a day
+    of eight days     |▬▬▬▬▬▬        |         windows shorter than eight days
+    period                   └──┘              found in the cells of the period, and in the one before
+
+The windows in these cells are then compared. PostgreSQL finds the overlaps by its own statistics.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Column, ColumnElement, FromClause, Index, Integer, Table, and_, case, cast, func, literal_column
+
+from changegate.database.dialects import is_postgres
+from changegate.database.unit_of_work import connection
+
+_DAY = 86_400
+# In seconds. Longer windows are all in one cell.
+SIZES = (_DAY, 8 * _DAY, 64 * _DAY)
+_KINDS = len(SIZES) + 1
+# Of one period. A longer one contains so many windows that an index of their times is as good.
+MOST_CELLS = 64
+_INFO = "windows"
+
+
+class Windows:
+    """The columns of a table that contain the start and the end of a window, and the cell of the window.
+
+    It declares the index of the cells, which also contains `others`.
+    """
+
+    def __init__(self, name: str, start: Column[Any], end: Column[Any], *others: Column[Any]) -> None:
+        self.start, self.end = start, end
+        begin = _seconds(start)
+        length = _seconds(end).op("-")(begin)
+        kinds = (
+            (length < _number(size), begin.op("/")(_number(size)).op("*")(_number(_KINDS)).op("+")(_number(kind)))
+            for kind, size in enumerate(SIZES)
+        )
+        self.cell: ColumnElement[int] = case(*kinds, else_=_number(_KINDS - 1))
+        is_window = and_(start.is_not(None), end.is_not(None))
+        Index(name, self.cell, start, end, *others, sqlite_where=is_window).ddl_if(dialect="sqlite")
+        start.table.info[_INFO] = self
+
+
+def find_windows(of: FromClause) -> Windows | None:
+    """Return the windows of a table whose cells are indexed, or None."""
+    return of.info.get(_INFO) if isinstance(of, Table) and not is_postgres(connection()) else None
+
+
+def cells_of(first: datetime, last: datetime) -> list[int]:
+    """Return the cells of all windows that may overlap a period; empty if they are too many, or none."""
+    begin, end = (int(instant.timestamp()) for instant in (first, last))
+    cells = [_KINDS - 1]
+    for kind, size in enumerate(SIZES):
+        # Both times of a window were rounded to seconds.
+        earliest, latest = _cell(begin - size - 2, size), _cell(end, size)
+        if latest - earliest > MOST_CELLS:
+            return []
+        cells += (number * _KINDS + kind for number in range(earliest, latest + 1))
+    # Statements of one length are compiled once.
+    return cells + cells[-1:] * (-len(cells) % 16)
+
+
+def _cell(seconds: int, size: int) -> int:
+    # SQLite rounds towards zero.
+    return int(seconds / size)
+
+
+def _seconds(instant: ColumnElement[Any]) -> ColumnElement[int]:
+    return cast(func.strftime(literal_column("'%s'"), instant), Integer)
+
+
+def _number(value: int) -> ColumnElement[int]:
+    # An expression is found in an index only if it has no parameters.
+    return literal_column(str(value), Integer)
