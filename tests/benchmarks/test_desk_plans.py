@@ -12,11 +12,11 @@ from flask import Flask
 
 from changegate import create_app
 from changegate.cli.prepare import prepare_instance
-from changegate.console.dashboard.charts import CHARTS, ON_HOLD
 from changegate.console.my_work import SECTIONS
 from changegate.console.records.list_state import ListState
 from changegate.database import commit, connection
 from changegate.extensions import db, now
+from changegate.services.dashboard.charts import CHARTS, ON_HOLD
 from changegate.services.tables.queries.encoded_query import render_encoded_query
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.upkeep import index_texts, renew_statistics
@@ -30,7 +30,7 @@ UNSELECTIVE = {"everything"}
 [WAITING] = [each for each in CHARTS if each.key == "approver"]
 OF_PAGES = [
     (DeskQuery("watched", WATCHED.query.format(me="x" * 32), WATCHED.table), "task_watched"),
-    (DeskQuery("on hold", ON_HOLD[1]), "task_on_hold"),
+    (DeskQuery("on hold", ON_HOLD), "task_on_hold"),
     (DeskQuery("service offering", f"service_offering={'x' * 32}", "task"), "task_service_offering"),
     (DeskQuery("template", f"std_change_producer_version={'x' * 32}"), "task_std_change_producer_version"),
     (DeskQuery("answered by", f"answered_by={'x' * 32}", "sysapproval_approver"), "sysapproval_approver_answered_by"),

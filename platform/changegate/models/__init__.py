@@ -22,6 +22,7 @@ from changegate.models.cmn_schedule import (
     CmnScheduleSpan,
 )
 from changegate.models.conflict import ChgMgtWorker, Conflict
+from changegate.models.figures import DashboardFigures, OAuthExchangeFigure, OAuthExchangeWatermark
 from changegate.models.idempotency_key import IdempotencyKey
 from changegate.models.integration_draft import IntegrationDraft
 from changegate.models.job import ClusterValue, Job
@@ -32,7 +33,6 @@ from changegate.models.oauth_client_assertion import OAuthClientAssertion
 from changegate.models.oauth_entity import OAuthEntity, OAuthEntityScope
 from changegate.models.oauth_entity_key import OAuthEntityKey, OAuthKeyAlert
 from changegate.models.oauth_exchange import OAuthExchange, OAuthExchangeKind, OAuthThinnedExchange
-from changegate.models.oauth_exchange_figure import OAuthExchangeFigure, OAuthExchangeWatermark
 from changegate.models.oauth_refresh_token import OAuthRefreshToken
 from changegate.models.oauth_token_key import OAuthTokenKey
 from changegate.models.planning import (
@@ -94,6 +94,7 @@ __all__ = [
     "CmnScheduleRevision",
     "CmnScheduleSpan",
     "Conflict",
+    "DashboardFigures",
     "IdempotencyKey",
     "IntegrationDraft",
     "Job",

@@ -6,11 +6,11 @@ from datetime import timedelta
 
 from flask import Flask
 
-from changegate.console.dashboard.figures import MOST_BARS
 from changegate.extensions import db
 from changegate.models import ChangeRequest
 from changegate.models.base import utc_now
 from changegate.seed.demo import seed_demo
+from changegate.services.dashboard.figures import MOST_BARS
 from tests.conftest import ADMIN_PASSWORD
 from tests.console.conftest import MakeChange, SignIn
 from tests.console.visitor import Visitor

@@ -1,10 +1,14 @@
-"""Figures of the exchange log: how many exchanges there were in each hour and day, and up to where they are counted."""
+"""Figures that jobs keep: exchanges by hour and day, how far they are counted, and the dashboard of a large desk."""
+
+from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from changegate.database import Base
-from changegate.models.base import boolean, integer, reference, string
+from changegate.database.packed import PackedJSON
+from changegate.models.base import boolean, instant, integer, reference, string
 
 
 class OAuthExchangeFigure(Base):
@@ -46,3 +50,13 @@ class OAuthExchangeWatermark(Base):
     day: Mapped[str] = mapped_column(String(32))
     # Unused since migration 0056. Versions before it read the column.
     thinned_until: Mapped[str] = mapped_column(String(32), default="0" * 32, server_default="0" * 32)
+
+
+class DashboardFigures(Base):
+    """One row: the figures of the dashboard for users who may read all changes, and when they were read."""
+
+    __tablename__ = "dashboard_figures"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    read_at: Mapped[datetime] = instant("Read")
+    figures: Mapped[Any] = mapped_column(PackedJSON)
