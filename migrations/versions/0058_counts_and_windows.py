@@ -22,7 +22,10 @@ KINDS = " ".join(
 )
 CELL = sa.text(f"CASE {KINDS} ELSE 3 END")
 INDEXES = {
-    f"ix_{TABLE}_active_state": (["active", "assignment_group", "sys_class_name", "state"], "active = 1"),
+    f"ix_{TABLE}_active_state": (
+        ["active", "assignment_group", "sys_class_name", "state", "assigned_to"],
+        "active = 1",
+    ),
     f"ix_{TABLE}_active_pipeline": (["oauth_entity", "active", *PAGE], "active = 1 AND oauth_entity IS NOT NULL"),
     f"ix_{TABLE}_window": (
         [CELL, "start_date", "end_date", "active", "sys_class_name", "sys_id"],

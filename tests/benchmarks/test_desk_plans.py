@@ -104,6 +104,7 @@ def test_sqlite_expects_that_many_changes_are_active(desk: Flask) -> None:
         ("open, overlaps a day", ["task_window"]),
         ("by pipeline, open", ["task_active_pipeline"]),
         ("open by group and state", ["task_active_state"]),
+        ("group's open by person and state", ["task_active_state"]),
         ("open by risk and type", ["task_type_page"]),
         ("open emergencies", ["task_active_page", "task_type_page"]),
     ],
