@@ -1,4 +1,4 @@
-"""Counts of records by the ranges of an index, for SQLite.
+"""Counts of records by the ranges of an index.
 
 SQLite would compare the conditions, and what records are grouped by, in each entry of an index. Here it skips from one
 beginning of an index to the next (SELECT DISTINCT), compares the conditions once for each, and only counts the entries:
@@ -8,6 +8,10 @@ beginning of an index to the next (SELECT DISTINCT), compares the conditions onc
     GROUP BY type       └──────────── count ───────────┘    └─────────── skipped ──────────┘
 
 It needs statistics, as `dialects.analyze` collects them; without, it reads the index twice.
+
+PostgreSQL has an index for counts (`models.base.index_of_counts`). It would compute a hash for each entry if the groups
+are columns in the middle of the index, or in another order. Here it groups by all columns up to the last of these, for
+which it only compares each entry with the one before, and then adds up the counts.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,6 +38,8 @@ from changegate.database.dialects import is_postgres
 from changegate.database.unit_of_work import connection
 
 MATCHES = "matches"
+# In the `info` of the indexes that only PostgreSQL has.
+FOR_COUNTS = "for_counts"
 Clauses = Sequence[ColumnElement[Any]]
 # Operators of conditions for which an index has the records at one place.
 _FINDING = (operators.eq, operators.in_op, operators.is_)
@@ -44,15 +50,16 @@ def count_ranges(table: Table, conditions: Clauses, groups: Clauses = ()) -> Sub
 
     A group may have several ranges. Returns None if no index is suitable, or if one finds the records and no others.
     """
-    if is_postgres(connection()):
-        return None
     clauses = [*_flattened(conditions)]
     read = _columns_of(clauses)
+    if is_postgres(connection()):
+        return None if read is None or not groups else _count_sorted(table, clauses, read, groups)
     found = {clause.left: clause for clause in clauses if _is_finding(clause)}
-    if read is None or (not groups and found.keys() == read and any(_is_beginning(read, of) for of in table.indexes)):
+    indexes = [index for index in table.indexes if FOR_COUNTS not in index.info]
+    if read is None or (not groups and found.keys() == read and any(_is_beginning(read, of) for of in indexes)):
         return None
     named = read | {*groups}
-    suitable = (_leading_columns(index, named, found, groups) for index in table.indexes)
+    suitable = (_leading_columns(index, named, found, groups) for index in indexes)
     beginning: Any = min(filter(None, suitable), key=len, default=None)
     if beginning is None:
         return None
@@ -67,6 +74,16 @@ def count_ranges(table: Table, conditions: Clauses, groups: Clauses = ()) -> Sub
     shown = (ranges.c[column.name] for column in groups)
     matching = (ClauseAdapter(ranges).traverse(clause) for clause in clauses)
     return select(*shown, matches).where(*matching).subquery("counted_ranges")
+
+
+def _count_sorted(table: Table, clauses: Clauses, read: set[Any], groups: Clauses) -> Subquery | None:
+    of_counts = ([*index.columns] for index in table.indexes if FOR_COUNTS in index.info)
+    columns: Any = next((columns for columns in of_counts if read | {*groups} <= {*columns}), None)
+    if columns is None:
+        return None
+    sorted_by = columns[: max(map(columns.index, groups)) + 1]
+    entries = select(*sorted_by, func.count().label(MATCHES)).where(*clauses).group_by(*sorted_by).subquery()
+    return select(*(entries.c[column.name] for column in groups), entries.c[MATCHES]).subquery("counted_ranges")
 
 
 def _flattened(conditions: Clauses) -> Iterator[Any]:

@@ -13,6 +13,7 @@ from changegate.models.base import (
     day,
     glide_list,
     index_of_active,
+    index_of_counts,
     index_of_few,
     index_of_filled,
     index_on_sqlite,
@@ -164,6 +165,9 @@ for _name, _condition, *_others in (
     ("active_pipeline", _of_pipeline, "oauth_entity", "active", *_PAGE),
 ):
     index_on_sqlite(f"ix_task_{_name}", _condition, *(_COLUMNS[_column] for _column in _others))
+# PostgreSQL counts all changes in one.
+_COUNTED = ("sys_class_name", "assignment_group", "state", "type", "risk")
+index_of_counts("ix_task_counts", *(_COLUMNS[_column] for _column in _COUNTED))
 _is_on_hold = _COLUMNS["on_hold"] == true()
 index_of_few("ix_task_on_hold", _is_on_hold, *(_COLUMNS[_column] for _column in ("active", *_PAGE)))
 # For the changes that are planned at the same time, also of the same item or person, and for searches by a reference.

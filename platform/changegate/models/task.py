@@ -12,6 +12,7 @@ from changegate.models.base import (
     choice,
     domain,
     glide_list,
+    index_of_counts,
     index_of_few,
     index_of_filled,
     index_of_filled_text,
@@ -185,6 +186,9 @@ for _name, *_others in (
     ("closed_at", *_PAGE),
 ):
     index_of_filled(*(_COLUMNS[_column] for _column in (_name, *_others)))
+index_of_counts(
+    "ix_task_oauth_entity_counts", *(_COLUMNS[_column] for _column in ("oauth_entity", "active", "sys_class_name"))
+)
 # For those who watch open tasks; lists of watchers may be longer than an entry of an index.
 _is_watched = _COLUMNS["watch_list"].is_not(None)
 index_of_few("ix_task_watched", _is_watched, *(_COLUMNS[_column] for _column in ("active", *_PAGE)))
