@@ -12,9 +12,8 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, StorageState, expect
 
 from changegate import create_app
-from changegate.extensions import db
 from tests.conftest import ADMIN_PASSWORD
-from tests.console.example_records import Examples, add_examples
+from tests.console.example_records import Examples, furnish
 from tests.console.page_paths import MORE_PAGES, OTHERS, PUBLIC, paths_of
 from tests.support.servers import Running, running_changegate, running_demo_idp
 
@@ -89,11 +88,8 @@ def furnished(
     browser: Browser, tmp_path_factory: pytest.TempPathFactory, prepared_database: bytes
 ) -> Iterator[Furnished]:
     folder = tmp_path_factory.mktemp("furnished")
-    (folder / "changegate.db").write_bytes(prepared_database)
-    app = create_app(instance_path=folder, overrides={"jwks_allow_loopback": "1"})
-    examples = add_examples(app)
-    with app.app_context():
-        db.engine.dispose()
+    examples = furnish(folder, prepared_database)
+    app = create_app(instance_path=folder)
     public, others = (list(paths_of(app, examples, audiences)) for audiences in (PUBLIC, OTHERS))
     with running_changegate(folder) as desk, signed_in(browser, desk, "admin", ADMIN_PASSWORD) as page:
         cookies = page.context.storage_state()

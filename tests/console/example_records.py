@@ -5,10 +5,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
+from pathlib import Path
 
 from flask import Flask
 from sqlalchemy import select
 
+from changegate import create_app
 from changegate.console.integrations.setup_form import SetupForm
 from changegate.extensions import db
 from changegate.models import SysapprovalApprover, SysAuthScope, SysUserGroup, SysUserRole
@@ -41,6 +43,8 @@ PEOPLE: Mapping[str, tuple[str, ...]] = {
     # Owns the integration of the examples.
     "owner": (),
 }
+# The examples have an integration whose keys a server on loopback publishes.
+LOOPBACK = {"jwks_allow_loopback": "1"}
 PARAMETER = re.compile(r"<(?:path:)?([^>]+)>")
 # Stands in the texts of the change, which only some people may read.
 CONFIDENTIAL = "Operation Ultramarine"
@@ -72,6 +76,16 @@ class Examples:
             return found
 
         return PARAMETER.sub(value_of, rule)
+
+
+def furnish(folder: Path, prepared_database: bytes) -> Examples:
+    """Make a folder the instance of a server that has the examples."""
+    (folder / "changegate.db").write_bytes(prepared_database)
+    app = create_app(instance_path=folder, overrides=LOOPBACK)
+    examples = add_examples(app)
+    with app.app_context():
+        db.engine.dispose()
+    return examples
 
 
 def add_examples(app: Flask) -> Examples:

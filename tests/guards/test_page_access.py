@@ -1,14 +1,20 @@
 """Each kind of user opens the pages, and sends the forms, that are theirs, and no others."""
 
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from changegate import create_app
 from changegate.console.records.pages import OWN_LISTS
+from changegate.extensions import db
 from changegate.services.catalog import TABLES as SERVED
 from tests.conftest import ADMIN_PASSWORD
-from tests.console.example_records import CONFIDENTIAL, Examples, add_examples
+from tests.console.example_records import CONFIDENTIAL, LOOPBACK, Examples, furnish
 from tests.console.page_paths import OTHERS
 from tests.guards.audiences import AUDIENCES, Endpoint, list_endpoints
 from tests.guards.page_access import ENDS, EVERYONE, OF_THE_CHANGE, PAGES, SENT, TABLES
@@ -16,10 +22,26 @@ from tests.guards.page_access import ENDS, EVERYONE, OF_THE_CHANGE, PAGES, SENT,
 REFUSALS = {403, 404}
 
 
+@pytest.fixture(scope="module")
+def furnished(tmp_path_factory: pytest.TempPathFactory, prepared_database: bytes) -> tuple[Path, Examples]:
+    """An instance with records of every kind, of which each test gets a copy."""
+    folder = tmp_path_factory.mktemp("furnished")
+    return folder, furnish(folder, prepared_database)
+
+
 @pytest.fixture
-def examples(app: Flask) -> Examples:
+def app(furnished: tuple[Path, Examples], tmp_path: Path) -> Iterator[Flask]:
+    copied = shutil.copytree(furnished[0], tmp_path / "copied")
+    app = create_app(instance_path=copied, overrides=LOOPBACK)
     app.config["WTF_CSRF_ENABLED"] = False
-    return add_examples(app)
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+@pytest.fixture
+def examples(furnished: tuple[Path, Examples]) -> Examples:
+    return furnished[1]
 
 
 @pytest.fixture

@@ -199,9 +199,25 @@ def either_app_context(either_app: Flask) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def shared_app(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, prepared_database: bytes
+) -> Iterator[Flask]:
+    """Return an application on SQLite, then one on PostgreSQL, for all tests of a module, which share no records."""
+    folder = tmp_path_factory.mktemp("shared")
+    with contextlib.ExitStack() as stack:
+        if request.param == "sqlite":
+            (folder / "changegate.db").write_bytes(prepared_database)
+            url = f"sqlite:///{folder / 'changegate.db'}"
+        else:
+            url = stack.enter_context(prepared_database_of_postgres())
+        yield stack.enter_context(_app_on(url, folder, jwks_allow_loopback="1"))
+
+
 @contextlib.contextmanager
-def _app_on(url: str, instance: Path) -> Iterator[Flask]:
-    app = create_app(instance_path=instance, overrides={"database_url": url, "base_url": "https://change.example.com"})
+def _app_on(url: str, instance: Path, **settings: str) -> Iterator[Flask]:
+    overrides = {"database_url": url, "base_url": "https://change.example.com", **settings}
+    app = create_app(instance_path=instance, overrides=overrides)
     app.config["DATABASE_CLOCK"] = lambda: app.config["CLOCK"]()
     yield app
     with app.app_context():

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from flask import Flask
 from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
@@ -19,7 +20,7 @@ from changegate.services.users.accounts import get_user, set_password
 from tests.conftest import basic
 from tests.services.approvals.asked_changes import decide
 from tests.services.standard_changes.template_records import add_template
-from tests.support.token_desk import CHANGES, ROBOT, Integration, TokenDesk
+from tests.support.token_desk import CHANGES, ROBOT, Integration, TokenDesk, token_desk
 
 PASSWORD = "known to the robot"
 
@@ -72,7 +73,7 @@ class Writers:
     def template(self) -> str:
         """Return the sys_id of a new template of standard changes."""
         with self.desk.app.app_context():
-            template = add_template()
+            template = add_template(new_sys_id())
             db.session.commit()
             return template
 
@@ -85,17 +86,17 @@ class Writers:
             return self.desk.client.patch(path, json=fields, headers=basic(who, PASSWORD))
 
 
-@pytest.fixture
-def writers(either_desk: TokenDesk) -> Iterator[Writers]:
-    desk = either_desk
-    for name, role in (("manager", "change_manager"), ("root", "admin"), ("editor", "sn_change_write")):
-        desk.add_user(name, role)
-    with desk.app.app_context():
-        for name in (ROBOT, "manager", "root", "editor"):
-            set_password(get_user(name), PASSWORD)
-        db.session.commit()
-    scopes = ["change_request.create", "change_request.update_own", "change_request.read_own"]
-    yield Writers(desk, desk.register(scopes=scopes))
+@pytest.fixture(scope="module")
+def writers(shared_app: Flask) -> Iterator[Writers]:
+    with token_desk(shared_app) as desk:
+        for name, role in (("manager", "change_manager"), ("root", "admin"), ("editor", "sn_change_write")):
+            desk.add_user(name, role)
+        with desk.app.app_context():
+            for name in (ROBOT, "manager", "root", "editor"):
+                set_password(get_user(name), PASSWORD)
+            db.session.commit()
+        scopes = ["change_request.create", "change_request.update_own", "change_request.read_own"]
+        yield Writers(desk, desk.register(scopes=scopes))
 
 
 RESTRICTED = ["token", ROBOT, "editor"]
