@@ -15,6 +15,7 @@ which it only compares each entry with the one before, and then adds up the coun
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import takewhile
 from typing import Any
 
@@ -22,6 +23,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     ColumnElement,
+    FromClause,
     Index,
     SelectBase,
     Subquery,
@@ -66,7 +68,7 @@ def count_ranges(table: Table, conditions: Clauses, groups: Clauses = ()) -> Sub
     leading = _leading(beginning, found)
     # As a materialized CTE: SQLite would compare conditions of a subquery within it, where it cannot skip the others.
     ranges = select(*beginning).where(*leading).distinct().cte("ranges").prefix_with("MATERIALIZED")
-    counted = table.alias("counted")
+    counted = _alias_of(table)
     within = (counted.c[column.name].op("IS")(ranges.c[column.name]) for column in beginning)
     # The condition of a partial index is one of those at its beginning.
     of_index = (ClauseAdapter(counted).traverse(clause) for clause in leading)
@@ -84,6 +86,12 @@ def _count_sorted(table: Table, clauses: Clauses, read: set[Any], groups: Clause
     sorted_by = columns[: max(map(columns.index, groups)) + 1]
     entries = select(*sorted_by, func.count().label(MATCHES)).where(*clauses).group_by(*sorted_by).subquery()
     return select(*(entries.c[column.name] for column in groups), entries.c[MATCHES]).subquery("counted_ranges")
+
+
+@lru_cache(maxsize=64)
+def _alias_of(table: Table) -> FromClause:
+    # Copying the columns takes longer than the rest of a statement.
+    return table.alias("counted")
 
 
 def _flattened(conditions: Clauses) -> Iterator[Any]:
@@ -121,7 +129,10 @@ def _leading_columns(index: Index, named: set[Any], found: Mapping[Any, Any], gr
     beginning = columns[: max(map(columns.index, named), default=-1) + 1]
     leading = _leading(beginning, found)
     is_partial = any(not any(where.compare(clause) for clause in leading) for where in _condition_of(index))
-    others = [column for column in beginning if column not in groups and column not in found]
+    # Ranges that end with a column of many values, such as a person, have few entries: finding one takes longer than
+    # reading it.
+    may_have_many = {*groups} - {*beginning[-1:]} | found.keys()
+    others = [column for column in beginning if column not in may_have_many]
     return beginning if not is_partial and all(map(_has_few_values, others)) else None
 
 

@@ -281,6 +281,7 @@ def test_counts_of_all_records_are_those_of_a_query_that_matches_all(
     ("query", "fields", "databases"),
     [
         ("active=true", ("risk", "type"), "sqlite"),
+        ("active=true", ("assignment_group", "state"), "sqlite"),
         ("active=true^type=standard", (), "sqlite"),
         ("type=standard^ORtypeISEMPTY", ("active",), "sqlite"),
         ("riskIN1,2^active=false", ("type",), "sqlite"),
@@ -290,6 +291,8 @@ def test_counts_of_all_records_are_those_of_a_query_that_matches_all(
         # An index finds these records and no others.
         ("active=true", (), ""),
         ("state=-5", (), ""),
+        # Each range would have few records.
+        ("active=true^assignment_groupISEMPTY", ("assigned_to", "state"), ""),
         # No index begins with the fields.
         ("active=true", ("state", "type"), ""),
         ("type=standard^short_descriptionISEMPTY", (), ""),

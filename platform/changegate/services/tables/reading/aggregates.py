@@ -116,9 +116,10 @@ class _Aggregate:
         rows = self._fetch_groups()
         require_time()
         shape = Shape("", self._aggregation.display_value, exclude_reference_link=True)
+        keys = [member.key for member in self._members]
         for row, record in zip(rows, render_rows(groups, rows, self._caller, shape), strict=True):
-            common = [{"field": member.key, **_group_value(record[member.key])} for member in self._members]
-            yield {"stats": self._stats(row[len(self._members) :]), "groupby_fields": common}
+            common = [_group_value(key, record[key]) for key in keys]
+            yield {"stats": self._stats(row[len(keys) :]), "groupby_fields": common}
 
     def _fetch_groups(self) -> Sequence[Sequence[Any]]:
         aggregation = self._aggregation
@@ -154,6 +155,8 @@ class _Aggregate:
 
     def _stats(self, row: Sequence[Any]) -> Stats:
         stats: Stats = {COUNT: str(row[0])} if self._aggregation.counts else {}
+        if not self._figures:
+            return stats
         for figure, value in zip(self._figures, row[1:], strict=True):
             stats.setdefault(figure.function, {})[figure.key] = figure.render(value)
         return stats
@@ -172,5 +175,5 @@ def _sorted(column: ColumnElement[Any], is_descending: bool) -> UnaryExpression[
     return column.desc().nulls_last() if is_descending else column.asc().nulls_first()
 
 
-def _group_value(shown: Any) -> dict[str, str]:
-    return shown if isinstance(shown, dict) else {"value": shown}
+def _group_value(key: str, shown: Any) -> dict[str, str]:
+    return {"field": key, **shown} if isinstance(shown, dict) else {"field": key, "value": shown}
