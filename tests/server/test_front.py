@@ -10,6 +10,7 @@ from asyncio import ensure_future, sleep
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -378,15 +379,15 @@ def test_an_answer_that_fails_half_way_is_cut_off(server: Front, cuts: list[tupl
     assert cuts
 
 
-def runner(app: WsgiApp, environ: dict[str, Any], body: bytes) -> tuple[str, bytes]:
-    """Answer a request through the front, for the checks of what it owes an app that postpones."""
+def run_by(way: Callable[..., Client], app: WsgiApp, environ: dict[str, Any], body: bytes) -> tuple[str, bytes]:
+    """Answer a request through the front, asked in one way, for the checks of what it owes an app that postpones."""
     host = Flask("postponing")
     host.config["SETTINGS"] = _Settings
     host.config["MAX_CONTENT_LENGTH"] = 2**20
     host.wsgi_app = app  # type: ignore[method-assign, assignment]
     headers = [("X-Example", environ["HTTP_X_EXAMPLE"]), ("Content-Length", environ["CONTENT_LENGTH"])]
     path = f"{environ['PATH_INFO']}?{environ['QUERY_STRING']}"
-    answered = ask(Front(host, 1), scope_of(environ["REQUEST_METHOD"], path, headers), *pieces_of(body))
+    answered = way(Front(host, 1), scope_of(environ["REQUEST_METHOD"], path, headers), *pieces_of(body))
     return f"{answered.status} OK", answered.body
 
 
@@ -398,7 +399,7 @@ class _Settings:
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_a_request_gives_up_its_thread_while_it_waits(check: Callable[[Runner], None]) -> None:
-    check(runner)
+    check(partial(run_by, ask))
 
 
 def test_a_fault_outside_of_the_app_is_an_answer(app: Flask) -> None:

@@ -1,12 +1,14 @@
-"""A client of the front, within this process: what it sends, and what becomes of it."""
+"""Clients of the front, within this process: what they send, and what becomes of it."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from threading import Event, Thread
 from typing import Any
 
 from changegate.server import Front
+from changegate.server.direct import Loop
 
 DISCONNECT: dict[str, Any] = {"type": "http.disconnect"}
 TIMEOUT_SECONDS = 120
@@ -90,3 +92,66 @@ def finish(work: Coroutine[Any, Any, object]) -> None:
     """Run a coroutine to its end, on another thread: Playwright keeps an event loop running on that of the tests."""
     with ThreadPoolExecutor(1) as pool:
         pool.submit(asyncio.run, work).result()
+
+
+class Announced:
+    """A request as Granian announces it to the event loop: on a thread of its own, with its scope and its channel."""
+
+    def __init__(self, scope: dict[str, Any], *messages: dict[str, Any], is_late: bool = False) -> None:
+        self.scope = scope
+        self.proto = self
+        self.client = Client([*messages])
+        # Whether the event loop had to answer. A late body begins only then.
+        self.is_in_loop = False
+        self._may_begin = Event()
+        if not is_late:
+            self._may_begin.set()
+        self._is_answered = Event()
+        self._loop = Loop()
+        self._take: Callable[[Any], None] | None = None
+
+    def ask(self, front: Front) -> Client:
+        """Return the client after the request was answered."""
+        Thread(target=self._loop.run_forever, daemon=True).start()
+        self._loop.call_soon_threadsafe(self._run, self._answer(front), self)
+        if self._take is not None and self.client.messages:
+            assert self._may_begin.wait(TIMEOUT_SECONDS)
+            self._loop.call_soon_threadsafe(self._take, self)
+        assert self._is_answered.wait(TIMEOUT_SECONDS)
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop)
+        return self.client
+
+    async def _stop(self) -> None:
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+        self._loop.call_soon(self._loop.stop)
+
+    async def _answer(self, front: Front) -> None:
+        self.is_in_loop = True
+        self._may_begin.set()
+        await front(self.scope, self.proto.receive, self.proto.send)
+
+    def _run(self, answer: Coroutine[Any, Any, None], _announced: "Announced") -> None:
+        self._task = self._loop.create_task(answer)
+
+    def receive(self) -> Any:
+        """Return the next message to await; the direct way takes the first one by `add_done_callback`."""
+        return self if self._take is None and not self.is_in_loop else self.client.receive()
+
+    def add_done_callback(self, take: Callable[[Any], None]) -> None:
+        self._take = take
+
+    def result(self) -> dict[str, Any]:
+        self.client.received += 1
+        return self.client.messages.pop(0)
+
+    def send(self, message: dict[str, Any]) -> "Announced":
+        """Take a message at once, as Granian does."""
+        for _ in self.client.send(message).__await__():
+            raise AssertionError("Granian does not wait here")
+        if self.client.is_whole:
+            self._is_answered.set()
+        return self
+
+    def __await__(self) -> Any:
+        return iter(())

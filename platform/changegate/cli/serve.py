@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import click
-from granian.constants import Interfaces, Loops, RuntimeModes
+from granian.constants import Interfaces, RuntimeModes
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
@@ -26,6 +26,7 @@ from changegate.database.request_time import MAX_EXECUTION_TIME
 from changegate.errors import ChangegateError
 from changegate.factory import create_app
 from changegate.server import Front, waits
+from changegate.server.direct import LOOP, Loop
 from changegate.server.draining import DrainingServer
 from changegate.services.jobs.worker import start_beside_main_thread
 from changegate.setting_parsers import MOST_THREADS
@@ -124,7 +125,7 @@ def run_server(
         port=port,
         # Not RSGI: it buffers whole responses for clients that do not read, and reports broken-off bodies as complete.
         interface=Interfaces.ASGINL,
-        loop=Loops.uvloop,
+        loop=LOOP,
         runtime_mode=RuntimeModes.st,
         websockets=False,
         workers=workers,
@@ -157,6 +158,7 @@ def load_app(
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     app = create_app(instance_path=default_instance_path(), overrides={"threads": str(threads)})
     front = Front(app, threads, is_draining)
+    Loop.direct = front.direct
     # Objects created so far live as long as the process. If each collection looked through all of them, it would stop
     # the event loop for tens of milliseconds, often while hundreds of clients are connected.
     gc.collect()

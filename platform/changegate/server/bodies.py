@@ -1,6 +1,5 @@
 """Bodies of requests, read by the event loop: short ones into memory, long ones into files of bounded total size."""
 
-from asyncio import ensure_future, wait
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from io import BytesIO
@@ -74,15 +73,6 @@ class Bodies:
         if len(data) != length:
             raise _broken()
         return BytesIO(data)
-
-    async def begin_short(self, receive: Receive, length: int) -> "IO[bytes] | UnreadBody":
-        """Return a body of `length` bytes if it arrives at once, else an unread body."""
-        first = ensure_future(receive())
-        await wait({first}, timeout=SECONDS_AT_ONCE)
-        if first.done() and len(data := first.result().get("body", b"")) == length:
-            return BytesIO(data)
-        # `first` is not canceled but passed on, because a message that has just arrived would be lost.
-        return UnreadBody(_beginning_with(first, receive))
 
     async def read_long(self, receive: Receive, environ: Environ, most: int | None) -> "Spool":
         """Return a body of any length; raises `ChangegateError` if it is late, broken off, or too large.
@@ -187,7 +177,7 @@ async def _next_piece(receive: Receive) -> bytes | None:
             return piece
 
 
-def _beginning_with(first: Awaitable[dict[str, Any]], receive: Receive) -> Receive:
+def beginning_with(first: Awaitable[dict[str, Any]], receive: Receive) -> Receive:
     """Return a `receive` that returns the message already awaited first, then the following ones."""
     is_first = True
 

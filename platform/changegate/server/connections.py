@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Set
 from contextlib import suppress
+from functools import cache
 from queue import Empty, SimpleQueue
 from stat import S_ISSOCK
 from struct import Struct
@@ -30,10 +31,11 @@ Peer = tuple[str, int]
 UNREAD = {"TCP_USER_TIMEOUT": 30_000, "TCP_NOTSENT_LOWAT": 128 * 1024}
 
 
+@cache
 def bound_unread_answers(port: int) -> None:
     """Limit how much unread data the system buffers for a client, and for how long.
 
-    Sets the options on the listening sockets; new connections inherit them.
+    Sets the options on the listening sockets, once; new connections inherit them.
     """
     for own in _own_sockets():
         if own.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) and own.getsockname()[1] == port:

@@ -24,6 +24,8 @@ _BASE: Environ = {
     CAN_POSTPONE: True,
 }
 LONGEST_LENGTH = 18
+# Methods whose request bodies have no meaning (RFC 9110 §9.3.1).
+READING = frozenset({"GET", "HEAD"})
 
 
 def build_environ(scope: Mapping[str, Any]) -> Environ:
@@ -65,6 +67,16 @@ def find_fault(environ: Environ) -> str | None:
     if not (length.isascii() and length.isdecimal() and len(length) <= LONGEST_LENGTH):
         return "Content-Length must be one number"
     return "Send either Content-Length or Transfer-Encoding" if "HTTP_TRANSFER_ENCODING" in environ else None
+
+
+def has_body(environ: Environ) -> bool:
+    """Return whether a body follows the head."""
+    if "CONTENT_LENGTH" in environ:
+        return bool(environ["CONTENT_LENGTH"] != "0")
+    # HTTP/2 sends bodies without either header.
+    if environ["SERVER_PROTOCOL"] == "HTTP/2" and environ["REQUEST_METHOD"] not in READING:
+        return True
+    return "HTTP_TRANSFER_ENCODING" in environ
 
 
 def _name_of(header: bytes) -> str:

@@ -8,7 +8,7 @@
 Only the event loop waits for clients; its deadlines are in `waits.py`. A thread holds a request only while the app
 works. If the app needs a long body (`BodyAwaited`) or a fetch (`Postponed`), the thread is freed, the event loop waits,
 and the same request then runs again from its start. A long response is built part by part, each part after the client
-has taken the previous one. See decision 0020.
+has taken the previous one. A request that has arrived whole takes a shorter way: `direct.py`. See decision 0020.
 """
 
 from asyncio import Task, ensure_future, get_running_loop, wait
@@ -26,18 +26,21 @@ from changegate.api.method_override import is_overridden
 from changegate.api.whole_body import REFUSED_BODY
 from changegate.errors import ChangegateError
 from changegate.postponed import CAN_POSTPONE, MOST_TIMES, Postponed
-from changegate.server.bodies import SECONDS_AT_ONCE, SHORT_BODY_BYTES, Bodies, BodyAwaited, Receive, Spool, UnreadBody
-from changegate.server.connections import Cutter, bound_unread_answers
-from changegate.server.environ import Environ, build_environ, find_fault
-from changegate.server.readiness import Readiness
-from changegate.server.responses import (
-    AT_ONCE_BYTES,
-    BuiltResponse,
-    Send,
-    build_response,
-    send_response,
-    stream_response,
+from changegate.server.bodies import (
+    SECONDS_AT_ONCE,
+    SHORT_BODY_BYTES,
+    Bodies,
+    BodyAwaited,
+    Receive,
+    Spool,
+    UnreadBody,
+    beginning_with,
 )
+from changegate.server.connections import Cutter, bound_unread_answers
+from changegate.server.direct import BEGUN, Begun, Direct
+from changegate.server.environ import READING, Environ, build_environ, find_fault, has_body
+from changegate.server.readiness import Readiness
+from changegate.server.responses import BuiltResponse, Send, build_response, is_short, messages_of, stream_response
 from changegate.server.threads import Threads, settle
 from changegate.server.waits import Waits
 
@@ -45,8 +48,6 @@ from changegate.server.waits import Waits
 LARGEST_BODIES = 10
 HEALTH = "/healthz"
 READINESS = "/readyz"
-# Methods whose request bodies have no meaning (RFC 9110 §9.3.1).
-READING = frozenset({"GET", "HEAD"})
 CLOSE = (b"connection", b"close")
 
 
@@ -64,22 +65,24 @@ class Front:
         self._health = Threads(1, "health")
         self._readiness = Readiness(app, is_draining, self._health)
         self._cutter = Cutter()
-        self._is_bound = False
+        self.direct = Direct(app, self._threads_for)
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Answer a request."""
-        environ = build_environ(scope)
-        if not self._is_bound:
-            self._is_bound = True
-            bound_unread_answers(int(environ["SERVER_PORT"]))
-        environ["wsgi.input"] = BytesIO()
+        begun: Begun = scope.get(BEGUN) or Begun(build_environ(scope), None, None)
+        environ = begun.environ
         is_last = False
-        if (fault := find_fault(environ)) is not None:
-            environ[REFUSED_BODY], is_last = refusal(400, "Exception while reading request", fault), True
-        elif _has_body(environ):
-            is_last = await self._receive_body(environ, receive)
-        made = await self._run(environ)
-        is_at_once = made.rest is None and len(made.body) <= AT_ONCE_BYTES
+        if begun.outcome is None:
+            bound_unread_answers(int(environ["SERVER_PORT"]))
+            environ["wsgi.input"] = BytesIO()
+            if begun.first is not None:
+                receive = beginning_with(begun.first, receive)
+            if (fault := find_fault(environ)) is not None:
+                environ[REFUSED_BODY], is_last = refusal(400, "Exception while reading request", fault), True
+            elif has_body(environ):
+                is_last = await self._receive_body(environ, receive)
+        made = await self._run(environ, begun.outcome)
+        is_at_once = is_short(made)
         body, draining = environ["wsgi.input"], None
         if type(body) is UnreadBody:
             draining = await self._drain(body, environ, SECONDS_AT_ONCE if is_at_once else None)
@@ -89,7 +92,8 @@ class Front:
         if is_last or REFUSED_BODY in environ:
             _close_after(made, environ)
         if is_at_once:
-            await send_response(made, send)
+            for message in messages_of(made):
+                await send(message)
             # After the response: if the connection were closed while the client still sends, the system would reset it,
             # and the client could lose the response.
             if draining is not None:
@@ -109,11 +113,8 @@ class Front:
         length = int(environ.get("CONTENT_LENGTH") or SHORT_BODY_BYTES + 1)
         # API callers authenticate by a header, so the app can refuse them before the body is read.
         is_api = environ["PATH_INFO"].startswith(PREFIX)
-        if length > SHORT_BODY_BYTES or (is_api and "HTTP_EXPECT" in environ):
+        if length > SHORT_BODY_BYTES or is_api:
             environ["wsgi.input"] = UnreadBody(receive)
-            return is_last
-        if is_api:
-            environ["wsgi.input"] = await self._bodies.begin_short(receive, length)
             return is_last
         try:
             environ["wsgi.input"] = await self._bodies.read_short(receive, environ, length)
@@ -130,17 +131,29 @@ class Front:
         await wait({draining}, timeout=seconds)
         return draining
 
-    async def _run(self, environ: Environ) -> BuiltResponse:
-        """Run the app, again after each wait for a body or a fetch; return its response."""
+    def _threads_for(self, environ: Environ) -> Threads | None:
+        """Return the threads that answer a request; None for a readiness check, which the event loop answers."""
         path = environ["PATH_INFO"]
-        if path == READINESS and environ["REQUEST_METHOD"] in READING and REFUSED_BODY not in environ:
-            return await self._readiness.run(environ)
-        threads = self._health if path == HEALTH else self._threads
-        waited = 0
+        if path == READINESS and environ["REQUEST_METHOD"] in READING:
+            return None
+        return self._health if path == HEALTH else self._threads
+
+    async def _run(self, environ: Environ, outcome: Any) -> BuiltResponse:
+        """Run the app, again after each wait for a body or a fetch; return its response.
+
+        `outcome` is that of the first run, if there was one.
+        """
+        threads = self._threads_for(environ)
+        if threads is None:
+            if REFUSED_BODY not in environ:
+                return await self._readiness.run(environ)
+            threads = self._threads
+        tried, waited = environ, 0
         while True:
-            # A copy for each run: the app writes into the environment.
-            tried = environ.copy()
-            outcome = await threads.run(partial(build_response, self._app, tried))
+            if outcome is None:
+                # A copy for each run: the app writes into the environment.
+                tried = environ.copy()
+                outcome = await threads.run(partial(build_response, self._app, tried))
             if type(outcome) is BodyAwaited:
                 # Some ID tokens are accepted only once. The next run must not verify the token of this call again.
                 environ |= {name: tried[name] for name in (ADMITTED,) if name in tried}
@@ -154,21 +167,13 @@ class Front:
             else:
                 made: BuiltResponse = outcome
                 return made
+            outcome = None
 
     async def _receive_long_body(self, environ: Environ, most: int | None) -> None:
         try:
             environ["wsgi.input"] = await self._bodies.read_long(environ["wsgi.input"].receive, environ, most)
         except ChangegateError as refused:
             environ[REFUSED_BODY], environ["wsgi.input"] = refused, BytesIO()
-
-
-def _has_body(environ: Environ) -> bool:
-    if "CONTENT_LENGTH" in environ:
-        return bool(environ["CONTENT_LENGTH"] != "0")
-    # HTTP/2 sends bodies without either header.
-    if environ["SERVER_PROTOCOL"] == "HTTP/2" and environ["REQUEST_METHOD"] not in READING:
-        return True
-    return "HTTP_TRANSFER_ENCODING" in environ
 
 
 def _close_after(made: BuiltResponse, environ: Environ) -> None:

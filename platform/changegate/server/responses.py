@@ -74,10 +74,17 @@ def build_response(app: WsgiApp, environ: Environ) -> BuiltResponse | BodyAwaite
         return BuiltResponse(500, [])
 
 
-async def send_response(made: BuiltResponse, send: Send) -> None:
-    """Send a response that fits into one part."""
-    await send({"type": "http.response.start", "status": made.status, "headers": made.headers})
-    await send({"type": "http.response.body", "body": made.body, "more_body": False})
+def is_short(made: BuiltResponse) -> bool:
+    """Return whether a response is complete and short enough to be sent as a whole."""
+    return made.rest is None and len(made.body) <= AT_ONCE_BYTES
+
+
+def messages_of(made: BuiltResponse) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the ASGI messages of a short response."""
+    return (
+        {"type": "http.response.start", "status": made.status, "headers": made.headers},
+        {"type": "http.response.body", "body": made.body, "more_body": False},
+    )
 
 
 async def stream_response(
