@@ -100,7 +100,8 @@ async def stream_response(
     making: Future[Any] | None = None
     try:
         with Wait(waits, environ, is_for_body=False) as wait:
-            while part is not None and not gone.done():
+            # The last part may be empty. A client that has all bytes of a known length before is not gone.
+            while part is not None and not (part and gone.done()):
                 for start in range(0, len(part), PIECE_BYTES):
                     piece = part[start : start + PIECE_BYTES]
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
