@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from urllib.parse import urlencode
 
-from benchmarks.life import CLOSED, IMPLEMENT, NEW, Life, day_before, host_of
+from benchmarks.life import CLOSED, FIRST_NAMES, IMPLEMENT, NEW, Life, day_before, host_of, names_of
 from benchmarks.past import sys_id_of
 
 CHANGES, APPROVALS = "change_request", "sysapproval_approver"
@@ -38,7 +38,7 @@ class DeskQuery:
 def desk_queries(life: Life) -> list[DeskQuery]:
     """Return all queries about a desk."""
     of_changes = (*_work(life), *_states(life), *_times(life), *_pipelines(life))
-    return [*of_changes, *_approvals(life), *_texts(), *_counts(life)]
+    return [*of_changes, *_approvals(life), *_texts(life), *_counts(life)]
 
 
 def _work(life: Life) -> Iterator[DeskQuery]:
@@ -104,12 +104,14 @@ def _approvals(life: Life) -> Iterator[DeskQuery]:
     yield DeskQuery("approvals of a change", f"sysapproval={life.sys_ids[0]}", APPROVALS)
 
 
-def _texts() -> Iterator[DeskQuery]:
-    host = host_of(417)
+def _texts(life: Life) -> Iterator[DeskQuery]:
+    host, person = host_of(417), names_of(life)[40]
     for name, query in (
         ("word", f"123TEXTQUERY321={host}"),
         ("two words", f"123TEXTQUERY321=patch {host}"),
-        ("word in a person's name", "123TEXTQUERY321=Person 250"),
+        ("last name", f"123TEXTQUERY321={person.split()[1]}"),
+        ("full name", f"123TEXTQUERY321={person}"),
+        ("most frequent first name", f"123TEXTQUERY321={FIRST_NAMES[0]}"),
         ("open changes with a word", f"active=true^123TEXTQUERY321={host}"),
         ("text in a field", f"short_descriptionLIKE{host}"),
         ("beginning of a field", "short_descriptionSTARTSWITHresize srv-0000"),

@@ -41,6 +41,17 @@ PIPELINES, REPOSITORIES, SERVICES = 6, 300, 60
 SKEW = 0.8
 SYLLABLES = ("ba", "cor", "del", "fin", "gra", "hul", "jin", "kel", "lo", "mar", "nex", "pol", "qui", "ros", "tev")
 SENTENCES, WORDS_OF_SENTENCE = 4000, 9
+# Some first names are frequent, and most last names are rare.
+FIRST_NAMES = """
+Anna Peter Maria Thomas Julia Michael Sarah Daniel Laura David Emma James Sophie Martin Lena Paul Olga Jan Priya Ahmed
+Ines Marco Yuki Luis Fatima Ivan Chloe Pedro Aisha Erik Nora Samuel Greta Hugo Mei Tariq Zoe Felix Amara Kenji Rosa
+Igor Leila Bruno Astrid Diego Hanna Omar Petra Rajesh Simone Viktor Wanda Xavier Yusuf Beatriz Cyril Dagmar Ebba Farid
+""".split()
+BEGINNINGS = "Ash Brad Car Dal East Fair Green Hart King Lang Mill North Oak Pres Red Stan Thorn Under Wal Whit".split()
+ENDINGS = (
+    "berg bourne bury combe dale field ford ham hurst ington ley lock man more ridge son stone ton ville well".split()
+)
+NAMES_SKEW = 0.4
 VERBS = ("Upgrade", "Restart", "Patch", "Roll out", "Resize", "Migrate", "Rotate certificates of", "Reconfigure")
 PLAN = "Drain the node, apply the package, run the smoke tests, and put the node back. Then continue with the next. "
 
@@ -89,7 +100,7 @@ def fill_life(database_url: str, changes: int) -> Life:
     """Fill a prepared database, which no other process uses meanwhile, with two years of changes."""
     life, engine = life_of(changes), create_engine(database_url)
     facts = _facts(life)
-    load_rows(engine, SysUser, (_user(n, sys_id) for n, sys_id in enumerate(life.users)))
+    load_rows(engine, SysUser, map(_user, range(len(life.users)), life.users, names_of(life)))
     load_rows(engine, SysUserGroup, ({"sys_id": s, "name": f"Group {n}"} for n, s in enumerate(life.groups)))
     load_rows(engine, CmdbCi, _items(life))
     load_rows(engine, OAuthEntity, (_pipeline(n, sys_id) for n, sys_id in enumerate(life.pipelines)))
@@ -108,9 +119,20 @@ def host_of(item: int) -> str:
     return f"srv-{item:05}"
 
 
-def _user(number: int, sys_id: str) -> Row:
-    name = f"desk.user.{number}"
-    return {"sys_id": sys_id, "user_name": name, "name": f"Person {number}", "email": f"{name}@bench.example"}
+def names_of(life: Life) -> list[str]:
+    """Return the names of the people: different ones, of first and last names that others have, too."""
+    random, lasts = Random(len(life.users)), [beginning + ending for beginning in BEGINNINGS for ending in ENDINGS]
+    random.shuffle(lasts)
+    drawn = dict[str, None]()
+    while len(drawn) < len(life.users):
+        [first], [last] = _uneven(random, FIRST_NAMES, 1, NAMES_SKEW), _uneven(random, lasts, 1, NAMES_SKEW)
+        drawn[f"{first} {last}"] = None
+    return [*drawn]
+
+
+def _user(number: int, sys_id: str, name: str) -> Row:
+    login = f"desk.user.{number}"
+    return {"sys_id": sys_id, "user_name": login, "name": name, "email": f"{login}@bench.example"}
 
 
 def _items(life: Life) -> Iterator[Row]:
@@ -167,8 +189,8 @@ def _states(random: Random, count: int) -> Iterator[int]:
         yield next(opened if is_open else ended)
 
 
-def _uneven(random: Random, choices: Sequence[Any], count: int) -> list[Any]:
-    weights = [*accumulate((n + 1) ** -SKEW for n in range(len(choices)))]
+def _uneven(random: Random, choices: Sequence[Any], count: int, skew: float = SKEW) -> list[Any]:
+    weights = [*accumulate((n + 1) ** -skew for n in range(len(choices)))]
     return random.choices(choices, cum_weights=weights, k=count)
 
 

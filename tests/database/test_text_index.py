@@ -175,71 +175,77 @@ def test_a_name_is_found_in_every_reference_to_its_user(monkeypatch: pytest.Monk
     index_all()
     assert sorted(find(f"{WORD}olga")) == ["closed", "of Olga"]
     assert find(f"{WORD}olga closed") == ["closed"]
-    assert ("JOIN" in str(statement_of(f"{WORD}olga", shown="sys_id"))) is (most == 0)
+    assert ("JOIN sys_user" in str(statement_of(f"{WORD}olga", shown="sys_id"))) is (most == 0)
 
 
-@pytest.fixture
-def rare_and_frequent(monkeypatch: pytest.MonkeyPatch) -> Iterator[TextIndex]:
-    """Six records with `srv-00`, of which one has `00417`; four records are many."""
+def test_sqlite_reads_the_records_of_the_rarest_word() -> None:
     for number in range(5):
         add(f"patch srv-00{number}")
     add("restart srv-00417")
     index_all()
-    monkeypatch.setattr(text_index_module, "MOST_COUNTED", 4)
     index = find_text_index(Task.__table__)
     assert index is not None
     forget_counts(index)
-    yield index
+    words_ = {"patch": 0, "sr": 0, "srv-00417": 0, "olga": 3}
+    is_sqlite = connection().dialect.name == "sqlite"
+    assert index.sort_by_records(words_) == (["srv-00417", "patch", "olga", "sr"] if is_sqlite else [*words_])
+    assert find(f"{WORD}restart srv-00417 sr") == ["restart srv-00417"]
+
+
+@pytest.mark.parametrize("most", [0, 2000], ids=["compared", "listed"])
+def test_each_word_is_a_text_or_a_name(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    """The texts of a record that has another word are compared with a word, or only if the index has it there."""
+    monkeypatch.setattr(text_index_module, "MOST_CANDIDATES_BESIDE", most)
+    for letter, name in (("a", "Olga Ek"), ("b", "Olga Berg"), ("c", "Tove Ek")):
+        login = f"user.{letter}"
+        connection().execute(insert(SysUser.__table__), {"sys_id": letter * 32, "user_name": login, "name": name})
+    add("olga ek in the text")
+    add("by one", assigned_to="a" * 32)
+    add("by two", assigned_to="b" * 32, opened_by="c" * 32)
+    add("of ek", assigned_to="b" * 32)
+    add("of another", assigned_to="b" * 32, opened_by=ADMIN)
+    for _ in range(2):
+        assert sorted(find(f"{WORD}olga ek")) == ["by one", "by two", "of ek", "olga ek in the text"]
+        index_all()
+
+
+@pytest.fixture
+def at_most_three(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    index = find_text_index(Task.__table__)
+    assert index is not None
+    monkeypatch.setattr(text_index_module, "MOST_CANDIDATES", 3)
+    forget_counts(index)
+    yield
+    monkeypatch.undo()
     forget_counts(index)
 
 
 def forget_counts(index: TextIndex) -> None:
     vars(index).pop("_counted", None)
-    index._frequencies.clear()
+    index._counts.clear()
 
 
-def test_frequent_trigrams_are_looked_up_only_if_rarer_ones_find_too_many(
-    monkeypatch: pytest.MonkeyPatch, rare_and_frequent: TextIndex
-) -> None:
-    if connection().dialect.name != "sqlite":
-        return
-    monkeypatch.setattr(text_index_module, "RARE", 0)
-    assert rare_and_frequent._rarest_part("srv-00417") == "00417"
-    monkeypatch.setattr(text_index_module, "MOST_COMPARED", 0)
-    assert rare_and_frequent._rarest_part("srv-00417") == "srv-00417"
-    assert rare_and_frequent._rarest_part("patch srv-00") == "patch srv-00"
-
-
-def test_of_several_words_sqlite_looks_up_the_rarest(rare_and_frequent: TextIndex) -> None:
-    words_ = ["patch", "srv-00417", "sr"]
-    looked_up = words_[1:2] if connection().dialect.name == "sqlite" else words_[:2]
-    assert rare_and_frequent.choose_narrowest(words_) == looked_up
-    assert find(f"{WORD}restart srv-00417 sr") == ["restart srv-00417"]
-
-
-def test_too_many_candidates_are_not_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("at_most_three")
+def test_rows_are_compared_if_there_are_too_many_candidates() -> None:
     for number in range(5):
         add(f"one of five: {number}")
     index_all()
-    monkeypatch.setattr(text_index_module, "MOST_CANDIDATES", 3)
-    vars(find_text_index(Task.__table__)).pop("_found", None)
     assert len(find("short_descriptionLIKEof five")) == 5
-    vars(find_text_index(Task.__table__)).pop("_found", None)
+    has_index = connection().dialect.name == "postgresql"
+    assert ("MATCH" in str(statement_of("short_descriptionLIKEof five", shown="sys_id"))) is False
+    assert ("MATCH" in str(statement_of("short_descriptionLIKEof seven", shown="sys_id"))) is not has_index
 
 
-def test_entries_of_earlier_texts_hide_no_record(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("at_most_three")
+def test_entries_of_earlier_texts_hide_no_record() -> None:
     sys_id = add("edit number 0")
     for number in range(1, 6):
         index_all()
-        connection().execute(
-            update(Task.__table__).where(Task.sys_id == sys_id).values(short_description=f"edit number {number}")
-        )
+        values = {"short_description": f"edit number {number}"}
+        connection().execute(update(Task.__table__).where(Task.sys_id == sys_id).values(values))
         commit()
     index_all()
-    monkeypatch.setattr(text_index_module, "MOST_CANDIDATES", 3)
-    vars(find_text_index(Task.__table__)).pop("_found", None)
     assert find("short_descriptionLIKEedit number") == ["edit number 5"]
-    vars(find_text_index(Task.__table__)).pop("_found", None)
 
 
 @pytest.mark.parametrize(("condition", "count"), [("short_descriptionLIKErule {}", 40), (f"{WORD}rule {{}}", 18)])
@@ -250,7 +256,7 @@ def test_a_query_looks_up_few_fragments(monkeypatch: pytest.MonkeyPatch, conditi
     index = find_text_index(Task.__table__)
     assert index is not None
     fragments = []
-    monkeypatch.setattr(index, "find_candidates", lambda _root, fragment, *_: fragments.append(fragment))
+    monkeypatch.setattr(index, "find_candidates", lambda _root, fragment, **_: fragments.append(fragment))
     assert find("^NQ".join(condition.format(number) for number in range(2, 2 + count))) == ["rule 15"]
     assert len(fragments) <= MAX_LOOKUPS
     fragments.clear()

@@ -30,37 +30,36 @@ from sqlalchemy import (
     Select,
     String,
     Table,
+    UnaryExpression,
     column,
     delete,
     func,
     insert,
     literal_column,
-    or_,
     select,
     table,
     union_all,
     update,
 )
 from sqlalchemy import text as sql
+from sqlalchemy.sql.operators import custom_op
 
 from changegate.database.dialects import is_postgres
 from changegate.database.expressions import Expression, Value
 from changegate.database.prepared import Prepared, parameter
 from changegate.database.text_search import ESCAPE, like_pattern
+from changegate.database.trigrams import LENGTH, choose_trigrams
 from changegate.database.unit_of_work import connection
 
-SHORTEST_INDEXED = 3
-# With more candidates, a search that reads all rows is not much slower.
-MOST_CANDIDATES = 50_000
-# Trigrams with at least as many documents count as equally frequent.
-MOST_COUNTED = 30_000
-MOST_COMPARED_TRIGRAMS = 24
-# The rarest trigram of a fragment is looked up with its neighbors. To look up the others, too, takes longer than to
-# compare a few more records.
-RARE, LOOKED_UP, LOOKED_UP_IF_FREQUENT, MOST_COMPARED = 1_000, 5, 15, 2_000
+# With more candidates, a search that reads all rows is not much slower. More documents are not counted.
+MOST_CANDIDATES = 300_000
+# With more, comparing the texts of the records that another word leaves does not take much longer.
+MOST_CANDIDATES_BESIDE = 2_000
+# About as many records refer to a person. It decides only which word is looked up first.
+RECORDS_OF_ONE_PERSON = 1000
 # Indexed in one transaction, for which other writers wait: some 50 milliseconds, or 300 for texts with all trigrams.
 TEXTS_AT_ONCE, CHARACTERS_AT_ONCE = 1000, 300_000
-FREQUENCIES_KEPT_SECONDS = 3600.0
+COUNTS_KEPT_SECONDS = 3600.0
 _INFO = "text_index"
 
 
@@ -74,37 +73,41 @@ class TextIndex:
         self._documents = table(f"{of.name}_text_document", column("document"), column("sys_id", String))
         self._changed = table(f"{of.name}_text_pending", column("sys_id", String))
         self._last = table(f"{of.name}_text_last", column("sys_id", String))
-        self._frequencies = TTLCache[str, int](100_000, FREQUENCIES_KEPT_SECONDS)
+        self._counts = TTLCache[str, int](100_000, COUNTS_KEPT_SECONDS)
         self._lock = threading.Lock()
         of.info[_INFO] = self
 
-    def find_candidates(
-        self, root: FromClause, fragment: str, referring: Mapping[str, Sequence[str]] | None = None
-    ) -> Expression | None:
-        """Return the clause for the rows of `root` that may contain a fragment, or that refer to certain records.
+    def find_candidates(self, root: FromClause, fragment: str, *, is_beside: bool = False) -> Expression | None:
+        """Return the clause for the rows of `root`, the table or an alias, that may contain a fragment.
 
-        `root` is the table or an alias, and `referring` has the sys_ids of the records by column. Returns None if the
-        index cannot be used for the fragment, or would find too many rows.
+        Returns None if the index cannot be used for the fragment, or would find too many rows. With `is_beside`, the
+        rows are not read by this clause, but compared with it.
         """
-        if len(fragment) < SHORTEST_INDEXED:
+        if len(fragment) < LENGTH:
             return None
-        references = {name: sys_ids for name, sys_ids in (referring or {}).items() if sys_ids}
         if is_postgres(connection()):
-            found = Expression(_has_document_like, root, self.names, like_pattern(fragment))
-            referred = [is_among(root.c[name], values) for name, values in references.items()]
-            return Expression(or_, found, *referred) if referred else found
-        sys_ids = [row[0] for row in self._found.fetch({"fragment": _quoted(self._rarest_part(fragment))})[1]]
-        if references and len(sys_ids) < MOST_CANDIDATES:
-            sys_ids += connection().execute(self._referring(references)).scalars()
-        if len(sys_ids) >= MOST_CANDIDATES:
+            return Expression(_has_document_like, root, self.names, like_pattern(fragment))
+        lookup = choose_trigrams(fragment, self._count)
+        if lookup.documents >= (MOST_CANDIDATES_BESIDE if is_beside else MOST_CANDIDATES):
             return None
-        return is_among(root.c["sys_id"], sys_ids)
+        is_candidate = _is_compared_candidate if is_beside else _is_candidate
+        return Expression(is_candidate, root.c["sys_id"], self, Value(lookup.query, String))
 
-    def choose_narrowest(self, fragments: Sequence[str]) -> Sequence[str]:
-        """Return the fragments to look up, of those that a record must all contain."""
-        fragments = [fragment for fragment in fragments if len(fragment) >= SHORTEST_INDEXED]
-        # PostgreSQL intersects the records of all. On SQLite, those with the rarest trigram are compared with the rest.
-        return fragments if is_postgres(connection()) else sorted(fragments, key=self._find_rarest)[:1]
+    def select_candidates(self, query: ColumnElement[str]) -> Select[Any]:
+        """Return the sys_ids of the records that a query in the language of FTS5 finds, and of those not indexed."""
+        is_current = self._documents.c.document == self._index.c.rowid
+        found = select(self._documents.c.sys_id).join_from(self._index, self._documents, is_current)
+        candidates = union_all(found.where(self._matches(query)), select(self._waiting().subquery())).subquery()
+        return select(candidates.c.sys_id)
+
+    def sort_by_records(self, words: Mapping[str, int]) -> Sequence[str]:
+        """Return words in the order of how many records have them; by word, `words` has how many people are named so.
+
+        PostgreSQL knows the order, and reads the records of several words at once.
+        """
+        if is_postgres(connection()) or len(words) < 2:
+            return [*words]
+        return sorted(words, key=lambda word: self._count_word(word) + RECORDS_OF_ONE_PERSON * words[word])
 
     def index_batch(self) -> bool:
         """Index records that were written since, in the current transaction; return whether there may be more."""
@@ -152,7 +155,7 @@ class TextIndex:
         if moved:
             connection().execute(update(self._last).values(sys_id=moved[-1]))
 
-    def _new(self, limit: int) -> Select[Any]:
+    def _new(self, limit: int | None) -> Select[Any]:
         """Return the records after the last one that was indexed, in the order of their creation."""
         last = self._table.alias("last_indexed")
         is_last = last.c["sys_id"] == select(self._last.c.sys_id).scalar_subquery()
@@ -161,7 +164,7 @@ class TextIndex:
         later = rowid > func.coalesce(indexed.scalar_subquery(), 0)
         return select(self._table.c["sys_id"]).where(later).order_by(rowid).limit(limit)
 
-    def _waiting(self, limit: int) -> Select[Any]:
+    def _waiting(self, limit: int | None = None) -> Select[Any]:
         """Return the records that are not indexed with their current texts; one may occur twice."""
         changed = select(self._changed.c.sys_id).limit(limit).subquery()
         new = self._new(limit).subquery()
@@ -174,68 +177,28 @@ class TextIndex:
         )
         return "contentless_delete" in str(options.scalar())
 
-    def _find_rarest(self, fragment: str) -> tuple[int, int]:
-        """Return how many documents have the rarest trigram of a fragment, and where it begins."""
-        last = len(fragment) - SHORTEST_INDEXED
-        count = min(last + 1, MOST_COMPARED_TRIGRAMS)
-        starts = {last * at // max(count - 1, 1) for at in range(count)}
-        return min((self._frequency_at(fragment, at), at) for at in starts)
+    def _count_word(self, word: str) -> int:
+        return choose_trigrams(word, self._count).documents if len(word) >= LENGTH else MOST_CANDIDATES
 
-    def _rarest_part(self, fragment: str) -> str:
-        """Return the part of a fragment to look up: its rarest trigram with neighbors.
-
-        Frequent neighbors are only among them if too many documents have the others.
-        """
-        part = self._widen(fragment, MOST_COUNTED - 1)
-        return part if self._frequency(part) <= MOST_COMPARED else self._widen(fragment, MOST_COUNTED)
-
-    def _widen(self, fragment: str, most: int) -> str:
-        """Return the rarest trigram of a fragment with the neighbors that at most so many documents have."""
-        frequency, first = self._find_rarest(fragment)
-        last, longest = first, LOOKED_UP if frequency < RARE else LOOKED_UP_IF_FREQUENT
-        while last - first < longest - SHORTEST_INDEXED:
-            beside = [at for at in (first - 1, last + 1) if 0 <= at <= len(fragment) - SHORTEST_INDEXED]
-            rarest, at = min(((self._frequency_at(fragment, at), at) for at in beside), default=(most + 1, 0))
-            if rarest > most:
-                break
-            first, last = min(first, at), max(last, at)
-        return fragment[first : last + SHORTEST_INDEXED]
-
-    def _frequency_at(self, fragment: str, at: int) -> int:
-        return self._frequency(fragment[at : at + SHORTEST_INDEXED])
-
-    def _frequency(self, trigram: str) -> int:
+    def _count(self, query: str) -> int:
+        """Return how many documents a query finds, at most `MOST_CANDIDATES`."""
         with self._lock:
-            known: int | None = self._frequencies.get(trigram)
+            known: int | None = self._counts.get(query)
         if known is None:
-            [(known,)] = self._counted.fetch({"fragment": _quoted(trigram)})[1]
+            [(known,)] = self._counted.fetch({"fragment": query})[1]
             with self._lock:
-                self._frequencies[trigram] = known
+                self._counts[query] = known
         return known
 
     @cached_property
     def _counted(self) -> Prepared:
-        matching = select(self._index.c.rowid).where(self._matches())
-        limited = matching.limit(literal_column(str(MOST_COUNTED), Integer)).subquery()
+        matching = select(self._index.c.rowid).where(self._matches(parameter("fragment", String)))
+        limited = matching.limit(literal_column(str(MOST_CANDIDATES), Integer)).subquery()
         return Prepared(select(func.count()).select_from(limited))
 
-    @cached_property
-    def _found(self) -> Prepared:
-        # Limited after the join: entries of earlier texts of a record match too, and must not take the place of others.
-        is_current = self._documents.c.document == self._index.c.rowid
-        live = select(self._documents.c.sys_id).join_from(self._index, self._documents, is_current)
-        found = live.where(self._matches()).limit(literal_column(str(MOST_CANDIDATES), Integer)).subquery()
-        waiting = self._waiting(MOST_CANDIDATES).subquery()
-        return Prepared(select(union_all(select(found.c.sys_id), select(waiting.c.sys_id)).subquery()))
-
-    def _matches(self) -> ColumnElement[bool]:
-        matches: ColumnElement[bool] = literal_column(self._index.name).op("MATCH")(parameter("fragment", String))
+    def _matches(self, query: ColumnElement[str]) -> ColumnElement[bool]:
+        matches: ColumnElement[bool] = literal_column(self._index.name).op("MATCH")(query)
         return matches
-
-    def _referring(self, references: Mapping[str, Sequence[str]]) -> Select[Any]:
-        columns = self._table.c
-        some = (select(columns["sys_id"]).where(columns[name].in_(values)) for name, values in references.items())
-        return select(union_all(*some).subquery()).limit(MOST_CANDIDATES)
 
 
 def find_text_index(of: FromClause) -> TextIndex | None:
@@ -269,7 +232,13 @@ def _is_in_json(column: ColumnElement[Any], sys_ids: ColumnElement[str]) -> Colu
     return column.in_(select(func.json_each(sys_ids).table_valued("value").c.value))
 
 
-def _quoted(fragment: str) -> str:
-    """Return a fragment as a phrase of FTS5."""
-    doubled = fragment.replace('"', '""')
-    return f'"{doubled}"'
+def _is_candidate(column: ColumnElement[Any], index: TextIndex, query: ColumnElement[str]) -> ColumnElement[bool]:
+    return column.in_(index.select_candidates(query))
+
+
+def _is_compared_candidate(
+    column: ColumnElement[Any], index: TextIndex, query: ColumnElement[str]
+) -> ColumnElement[bool]:
+    # SQLite uses no index for an operand with a plus sign.
+    unindexed: ColumnElement[Any] = UnaryExpression(column, operator=custom_op("+"), type_=String())
+    return _is_candidate(unindexed, index, query)

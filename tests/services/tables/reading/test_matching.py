@@ -123,3 +123,16 @@ def test_queries_of_one_shape_have_the_same_sql_and_each_finds_its_own_rows(
         expected = find(text, caller, shown="sys_id")
         page, total = matching.list_and_count(HOW_MANY, 0)
         assert (page.sys_ids, total) == (expected, len(expected))
+
+
+@pytest.mark.usefixtures("at_work")
+@pytest.mark.parametrize("text", ["123TEXTQUERY321=e^ORDERBYnumber", "descriptionLIKEwall^ORDERBYDESCsys_created_on"])
+def test_a_search_in_texts_finds_the_page_after_a_key_and_counts_all(text: str) -> None:
+    query, expected = parse_encoded_query(text), find(text, shown="sys_id")
+    begun = Matching(CHANGES, ROOT, query)
+    page, _ = begun.list_and_count(2, 0)
+    following = Matching(CHANGES, ROOT, query, begun.key_of(page, 2))
+    rest, total = following.list_and_count(HOW_MANY, 0)
+    assert following.begins_after
+    assert (page.sys_ids + rest.sys_ids, total) == (expected, len(expected))
+    assert total > 3

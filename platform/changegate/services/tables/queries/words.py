@@ -18,9 +18,8 @@ from changegate.services.tables.visibility import fields_beside, may_read, param
 from changegate.services.tables.walks import RecordField, Walks, alias_of
 
 MAX_WORDS = 10
-# A word that is part of the names of more users is likely to be found in many records: they are not looked up, or
-# each record's users are joined.
-MOST_USERS_LOOKED_UP, MOST_USERS_LISTED = 100, 2000
+# A word that is part of the names of more users is found in many records: the users of each record are joined.
+MOST_USERS_LISTED = 2000
 _named_users = CompiledSelects(32)
 
 
@@ -42,12 +41,18 @@ def words_clause(inquiry: Inquiry, text: str) -> Clause | None:
     except Unmatchable:
         return Expression(false)
     users = {fragment: _list_users_named(inquiry, fragment) if searched.people else [] for fragment in fragments}
-    candidates = _candidate_clauses(inquiry, searched, users)
-    clauses = [*candidates, *(_word_clause(inquiry.walks, searched, each, users[each]) for each in users)]
+    candidates = _find_candidates(inquiry, searched, users)
+    clauses = [_word_clause(inquiry.walks, searched, each, users[each], candidates.get(each)) for each in users]
     return Expression(and_, *clauses) if clauses else None
 
 
-def _word_clause(walks: Walks, searched: _Searched, fragment: str, users: Sequence[str]) -> Clause:
+def _word_clause(
+    walks: Walks, searched: _Searched, fragment: str, users: Sequence[str], candidates: Clause | None
+) -> Clause:
+    """Return the clause for rows with a word; `candidates` is the clause for those whose texts may contain it.
+
+    With candidates, an index finds each alternative, so the database reads only their rows.
+    """
     clauses: list[Clause] = []
     # References first: to compare them takes a fraction of the time of texts.
     if len(users) <= MOST_USERS_LISTED:
@@ -56,21 +61,22 @@ def _word_clause(walks: Walks, searched: _Searched, fragment: str, users: Sequen
         names = (walks.find(f"{field.path}.{table_of_users()[0].display_field}") for field in searched.people)
         clauses += [contains(name.column, fragment) for name in names if name is not None]
     if searched.texts:
-        clauses.append(any_contains([field.column for field in searched.texts], fragment))
+        texts = any_contains([field.column for field in searched.texts], fragment)
+        clauses.append(texts if candidates is None else Expression(and_, candidates, texts))
     return Expression(or_, *clauses) if len(clauses) > 1 else clauses[0]
 
 
-def _candidate_clauses(inquiry: Inquiry, searched: _Searched, users: Mapping[str, Sequence[str]]) -> list[Clause]:
-    """Return clauses for rows that may contain the words, which are found by an index; `users` are those named so."""
+def _find_candidates(
+    inquiry: Inquiry, searched: _Searched, users: Mapping[str, Sequence[str]]
+) -> dict[str, Clause | None]:
+    """Return, by word, clauses for rows whose texts may contain it; `users` are those who are named so."""
     walks = inquiry.walks
     index = find_text_index(walks.table.source)
     if index is None or not all(field.path in index.names for field in searched.texts):
-        return []
-    few = [fragment for fragment, named in users.items() if len(named) <= MOST_USERS_LOOKED_UP]
-    chosen = [fragment for fragment in index.choose_narrowest(few) if inquiry.measure.take_lookup()]
-    people = [field.path for field in searched.people]
-    found = (index.find_candidates(walks.root, each, dict.fromkeys(people, users[each])) for each in chosen)
-    return [clause for clause in found if clause is not None]
+        return {}
+    few = {word: len(named) for word, named in users.items() if len(named) <= MOST_USERS_LISTED}
+    words = [word for word in index.sort_by_records(few) if inquiry.measure.take_lookup()]
+    return {word: index.find_candidates(walks.root, word, is_beside=number > 0) for number, word in enumerate(words)}
 
 
 def _list_users_named(inquiry: Inquiry, fragment: str) -> Sequence[str]:

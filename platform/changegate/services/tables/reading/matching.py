@@ -118,12 +118,27 @@ class Matching:
         return value is not None
 
     def _counted_page_statement(self) -> Select[Any]:
-        if searches_text(self._query) and not self._begins_after:
-            # Both need every match. The texts of a row are read once.
-            return self._page_statement().add_columns(func.count().over())
+        if searches_text(self._query):
+            return self._found_once_statement()
         # Uncorrelated: otherwise, SQLAlchemy would omit the FROM of the subquery, since the page reads the same table.
         counted = self._count_statement().correlate(None).scalar_subquery()
         return self._page_statement().add_columns(counted)
+
+    def _found_once_statement(self) -> Select[Any]:
+        """Return the statement for a page and the count that compares the texts of a row only once."""
+        if self._sort_key is None:
+            return self._page_statement().add_columns(func.count().over())
+        # Otherwise, PostgreSQL may read all records in the order of the page, since it does not expect that the count
+        # needs every match, and SQLite finds the matches twice.
+        field, is_descending = self._sort_key
+        keys = (self._walks.root.c["sys_id"].label("sys_id"), field.column.label("sort_value"))
+        matches = select(*keys).select_from(self._walks.source).where(*self._clauses).cte("matches")
+        matches = matches.prefix_with("MATERIALIZED")
+        counted = select(func.count()).select_from(matches).scalar_subquery()
+        page = select(matches.c["sys_id"], matches.c["sort_value"], counted)
+        return self._bounded(self._from_key(page, matches.c["sort_value"], matches.c["sys_id"])).order_by(
+            *(column.desc() if is_descending else column for column in (matches.c["sort_value"], matches.c["sys_id"]))
+        )
 
     def _count_statement(self) -> Select[Any]:
         ranges = self._scope.count_ranges(self._clauses)
@@ -141,14 +156,22 @@ class Matching:
         sys_id = self._walks.root.c["sys_id"]
         page = select(sys_id).select_from(self._walks.source).where(*self._clauses)
         if self._sort_key is not None:
-            field, is_descending = self._sort_key
-            page = page.add_columns(field.column)
-            if self._begins_after:
-                place = tuple_(parameter(AFTER_VALUE, type_=type(field.column.type)), parameter(AFTER_ID, type_=String))
-                keys = tuple_(field.column, sys_id)
-                page = page.where(keys < place if is_descending else keys > place)
+            field, _ = self._sort_key
+            page = self._from_key(page.add_columns(field.column), field.column, sys_id)
+        return self._bounded(page).order_by(*orders)
+
+    def _from_key(self, page: Select[Any], value: ColumnElement[Any], sys_id: ColumnElement[Any]) -> Select[Any]:
+        """Return the statement of a page that begins after a key, if it does, and is sorted by `value` and `sys_id`."""
+        if self._sort_key is None or not self._begins_after:
+            return page
+        _, is_descending = self._sort_key
+        keys = tuple_(value, sys_id)
+        place = tuple_(parameter(AFTER_VALUE, type_=type(value.type)), parameter(AFTER_ID, type_=String))
+        return page.where(keys < place if is_descending else keys > place)
+
+    def _bounded(self, page: Select[Any]) -> Select[Any]:
         limit, offset = (parameter(name, type_=Integer) for name in ("page_limit", "page_offset"))
-        return page.order_by(*orders).limit(limit).offset(offset)
+        return page.limit(limit).offset(offset)
 
     @cached_property
     def _clauses(self) -> list[ColumnElement[bool]]:
