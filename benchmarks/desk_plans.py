@@ -29,7 +29,7 @@ def plan_of(app: Flask, query: DeskQuery, headers: Mapping[str, str]) -> list[st
     """Return the steps of the plans for one call."""
     client = app.test_client()
     client.get(query.path(), headers=headers)
-    with app.app_context(), _noted_plans(query) as plans:
+    with app.app_context(), noted_plans("task" if query.table == CHANGES else query.table) as plans:
         answer = client.get(query.path(), headers=headers)
     if answer.status_code != 200:
         raise ValueError(f"{query.name}: {answer.status_code} {answer.text[:300]}")
@@ -55,10 +55,10 @@ def _index_of(match: re.Match[str]) -> str:
 
 
 @contextmanager
-def _noted_plans(query: DeskQuery) -> Iterator[list[list[str]]]:
+def noted_plans(table: str) -> Iterator[list[list[str]]]:
+    """Note the plans of the statements about a table that are executed meanwhile."""
     plans: list[list[str]] = []
-    name = "task" if query.table == CHANGES else query.table
-    is_about = re.compile(rf"\bFROM {name}\b")
+    is_about = re.compile(rf"\bFROM {table}\b")
 
     def noting(fetch: Any, prefix: str) -> Any:
         def fetch_noted(driver: Any, text: str, parameters: Any) -> Any:

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from itertools import pairwise
 
 import pytest
-from benchmarks.desk_plans import indexes_of, plan_of
+from benchmarks.desk_plans import indexes_of, noted_plans, plan_of
 from benchmarks.desk_queries import TEXT, DeskQuery, desk_queries
 from benchmarks.life import fill_life, life_of
 from flask import Flask
@@ -16,6 +16,7 @@ from changegate.console.my_work import SECTIONS
 from changegate.console.records.list_state import ListState
 from changegate.database import commit, connection
 from changegate.extensions import db, now
+from changegate.services.approvals.deadlines import list_due
 from changegate.services.dashboard.charts import CHARTS, ON_HOLD
 from changegate.services.tables.queries.encoded_query import render_encoded_query
 from changegate.services.tables.registry import get_table
@@ -65,8 +66,8 @@ def desk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 def index_and_analyze() -> None:
     while index_texts(now()):
         commit()
-    renew_statistics(now())
     commit()
+    renew_statistics(now())
 
 
 @pytest.mark.parametrize("query", [each for each in QUERIES if is_selective(each)], ids=lambda each: each.name)
@@ -83,6 +84,13 @@ def test_a_selective_query_reads_few_rows(desk: Flask, query: DeskQuery) -> None
 @pytest.mark.parametrize(("query", "index"), OF_PAGES, ids=lambda each: getattr(each, "name", ""))
 def test_pages_read_their_numbers_from_an_index_of_what_they_count(desk: Flask, query: DeskQuery, index: str) -> None:
     assert indexes_of(plan_of(desk, query, ADMIN)) == [index]
+
+
+def test_the_job_of_deadlines_finds_approvals_by_their_times(desk: Flask) -> None:
+    with desk.app_context(), noted_plans("task") as plans:
+        list_due(now(), 10)
+    indexes = indexes_of([step for plan in plans for step in plan])
+    assert {"sysapproval_approver_due_date", "sysapproval_approver_expires"} <= set(indexes)
 
 
 def test_the_console_lists_the_newest_changes_without_their_tasks(desk: Flask) -> None:

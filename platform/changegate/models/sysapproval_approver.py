@@ -10,6 +10,7 @@ from changegate.models.base import (
     Record,
     boolean,
     choice,
+    index_of_few,
     index_of_filled,
     instant,
     integer,
@@ -79,3 +80,7 @@ class SysapprovalApprover(Record, Base):
 _COLUMNS = SysapprovalApprover.__table__.c
 # For the page of a user, and for the foreign key check when a user is deleted.
 index_of_filled(*(_COLUMNS[_column] for _column in ("answered_by", "sys_created_on", "sys_id")))
+# For the job that follows up deadlines and answers that have expired.
+for _name in ("due_date", "expires"):
+    _columns = (_COLUMNS[_column] for _column in ("state", _name, "sysapproval"))
+    index_of_few(f"ix_sysapproval_approver_{_name}", _COLUMNS[_name].is_not(None), *_columns)

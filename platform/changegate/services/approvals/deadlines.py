@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import func, select, union
 
 from changegate.database import connection
 from changegate.database.prepared import Prepared, parameter
@@ -25,6 +25,8 @@ from changegate.services.approvals.rounds import CANCELLED, EMPTIED, EXPIRED, ST
 from changegate.services.tables.journals import add_journal_entries
 from changegate.services.tables.rules import Values
 
+# An answer that expired earlier ends with the next edit or move of its change. Expired answers of closed changes stay.
+EXPIRED_LATELY = timedelta(days=14)
 # Kept in `approval_source`: a manager is asked under a rule that does not name them.
 ESCALATED = "Escalation to the manager of the group"
 UNANSWERED = "the approvals were not answered in time"
@@ -40,19 +42,23 @@ def list_due(at: datetime, limit: int) -> list[str]:
     requests approvals and have requested none, because they were imported or are older than approval policies.
     """
     approvals, tasks = SysapprovalApprover.__table__.c, Task.__table__.c
-    others = SysapprovalApprover.__table__.alias().c
-    latest = select(func.max(others["round"])).where(others["sysapproval"] == tasks["sys_id"]).scalar_subquery()
-    is_due = and_(approvals["state"] == REQUESTED, approvals["due_date"] <= at)
-    is_over = and_(approvals["state"] == APPROVED, approvals["expires"] <= at)
+    others, change = SysapprovalApprover.__table__.alias().c, approvals["sysapproval"]
+    latest = select(func.max(others["round"])).where(others["sysapproval"] == change).scalar_subquery()
+    is_due = (approvals["state"] == REQUESTED, approvals["due_date"] <= at)
+    is_over = (approvals["state"] == APPROVED, approvals["expires"].between(at - EXPIRED_LATELY, at))
     is_current = (approvals["asked_by_policy"], approvals["voided_at"].is_(None), approvals["round"] == latest)
-    approval = select(approvals["sys_id"]).where(approvals["sysapproval"] == tasks["sys_id"], *is_current)
     decision = select(ChgApprovalDecision.sys_id).where(ChgApprovalDecision.change_request == tasks["sys_id"])
-    is_unasked = and_(tasks["state"].in_(STAGES), ~decision.exists())
+    is_unasked = (tasks["sys_class_name"] == "change_request", tasks["state"].in_(STAGES), ~decision.exists())
+    # Each part has an index, and none reads the other changes that wait: there may be many.
+    needing = union(
+        select(change).where(*is_due, *is_current),
+        select(change).where(*is_over, *is_current),
+        select(tasks["sys_id"]).where(*is_unasked),
+    )
     # A rejection ends a round: in a model in which it moves no change, nothing is left to follow up.
     is_waiting = (bound_changes(), tasks["approval"] != REJECTED)
-    # From the changes that wait: old approvals are never deleted.
-    needs = or_(approval.where(or_(is_due, is_over)).exists(), is_unasked)
-    statement = select(tasks["sys_id"]).where(*is_waiting, needs).order_by(tasks["sys_id"]).limit(limit)
+    statement = select(tasks["sys_id"]).where(tasks["sys_id"].in_(needing), *is_waiting)
+    statement = statement.order_by(tasks["sys_id"]).limit(limit)
     return list(connection().execute(statement).scalars())
 
 
