@@ -93,17 +93,25 @@ def hinted(is_likely: bool, clause: ColumnElement[bool]) -> ColumnElement[bool]:
 
 
 def analyze(names: Iterable[str]) -> None:
-    """Renew what the planner knows about the rows of some tables."""
-    at_work = connection()
-    if not is_postgres(at_work):
-        # A sample: SQLite would read whole indexes, and keep all writers waiting meanwhile.
-        at_work.execute(text(f"PRAGMA analysis_limit = {SAMPLED_ENTRIES}"))
-    for name in names:
-        at_work.execute(text(f"ANALYZE {name}").execution_options(locks_rows=True))
-    if not is_postgres(at_work):
-        # As if the schema had changed: otherwise, open connections would never read the new statistics.
-        version = at_work.execute(text("PRAGMA schema_version")).scalar_one()
-        at_work.execute(text(f"PRAGMA schema_version = {version + 1}"))
+    """Renew what the planner knows about the rows of some tables, in transactions of their own.
+
+    SQLite analyzes one index after the other, since writers wait meanwhile. The caller must not have written yet.
+    """
+    with connection().engine.connect() as at_work:
+        is_sqlite = not is_postgres(at_work)
+        if is_sqlite:
+            # A sample: SQLite would read whole indexes.
+            at_work.execute(text(f"PRAGMA analysis_limit = {SAMPLED_ENTRIES}"))
+        for name in names:
+            indexes = at_work.execute(text(f"PRAGMA index_list({name})")).all() if is_sqlite else ()
+            for target in [row.name for row in indexes] or [name]:
+                at_work.commit()
+                at_work.execute(text(f"ANALYZE {target}").execution_options(locks_rows=True))
+        if is_sqlite:
+            # As if the schema had changed: otherwise, open connections would never read the new statistics.
+            version = at_work.execute(text("PRAGMA schema_version")).scalar_one()
+            at_work.execute(text(f"PRAGMA schema_version = {version + 1}"))
+        at_work.commit()
 
 
 class Upsert:

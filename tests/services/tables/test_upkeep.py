@@ -1,7 +1,9 @@
 """The jobs that keep statistics and indexes up to date."""
 
+from itertools import pairwise
+
 from flask import Flask
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from changegate.database import commit, connection
 from changegate.database.dialects import analyze
@@ -9,7 +11,7 @@ from changegate.extensions import db, now
 from changegate.services.tables.upkeep import index_texts, renew_statistics
 
 ANALYZED = {
-    "sqlite": "SELECT count(*) FROM sqlite_stat1 WHERE tbl = 'sys_user'",
+    "sqlite": "SELECT count(*) FROM sqlite_stat1 WHERE tbl = 'sys_user' AND idx IS NOT NULL",
     "postgresql": "SELECT count(*) FROM pg_stats WHERE tablename = 'sys_user'",
 }
 
@@ -29,6 +31,7 @@ def test_open_connections_of_sqlite_use_new_statistics(app: Flask) -> None:
     with app.app_context(), db.engine.connect() as beside:
         for statement in ("TABLE sample (a, b)", "INDEX sample_a ON sample (a)", "INDEX sample_b ON sample (b)"):
             connection().execute(text(f"CREATE {statement}"))
+        commit()
         # The first time, the table of the statistics is made, which all connections notice.
         analyze(["sample"])
         connection().execute(text("INSERT INTO sample VALUES (:a, :b)"), [{"a": n, "b": n % 2} for n in range(1000)])
@@ -38,6 +41,17 @@ def test_open_connections_of_sqlite_use_new_statistics(app: Flask) -> None:
         commit()
         beside.execute(text("SELECT count(*) FROM sample"))
         assert "sample_a" in beside.execute(after).one().detail
+
+
+def test_writers_of_sqlite_wait_for_one_index_at_most(app: Flask) -> None:
+    steps: list[str] = []
+    with app.app_context():
+        event.listen(db.engine, "before_cursor_execute", lambda _connection, _cursor, text, *_: steps.append(text))
+        event.listen(db.engine, "commit", lambda _connection: steps.append("COMMIT"))
+        analyze(["task"])
+    analyzed = [at for at, step in enumerate(steps) if step.startswith("ANALYZE")]
+    assert len(analyzed) > 20
+    assert all("COMMIT" in steps[at:following] for at, following in pairwise(analyzed))
 
 
 def test_nothing_is_left_to_index_after_a_batch_that_was_not_full(either_app: Flask) -> None:

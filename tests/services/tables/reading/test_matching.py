@@ -77,9 +77,9 @@ def at_work(either_app: Flask) -> Iterator[None]:
     either_app.config["CLOCK"] = lambda: datetime(2026, 1, 31, 8, 30, tzinfo=UTC)
     with either_app.app_context():
         insert_rows()
+        db.session.commit()
         # As the upkeep does: without statistics, PostgreSQL expects one task, and joins each task with all others.
         analyze(["task"])
-        db.session.commit()
         yield
 
 
