@@ -10,9 +10,11 @@ from sqlalchemy import Select, func, select, text
 from changegate.database import connection
 from changegate.models import OAuthEntity
 from changegate.services.oauth.log_tables import EVENTS
+from changegate.services.tables.queries.clauses import order_clauses
 from changegate.services.tables.queries.encoded_query import parse_encoded_query
 from changegate.services.tables.reading.matching import Matching
 from changegate.services.tables.registry import get_table
+from changegate.services.tables.walks import Walks
 from tests.support.queries import ROOT
 
 _EVENT = EVENTS.c
@@ -38,6 +40,24 @@ def test_a_page_of_events_is_merged_from_both_tables_in_their_order(either_app: 
         plan = plan_of(statement, "sort")
     assert "MERGE (UNION ALL)" in plan or "Merge Append" in plan
     assert "TEMP B-TREE" not in plan and "->  Sort" not in plan
+
+
+def page_by(query: str) -> Select[Any]:
+    """Return the statement of a page in the order of a query."""
+    walks = Walks(get_table("oauth_exchange"), ROOT.permissions)
+    return select(_EVENT.sys_id).order_by(*order_clauses(walks, parse_encoded_query(query).orders)).limit(20)
+
+
+def test_the_newest_events_by_time_are_read_in_the_order_of_their_ids(either_app: Flask) -> None:
+    with either_app.app_context():
+        plan = plan_of(page_by("ORDERBYDESCsys_created_on"), "sort")
+    assert "TEMP B-TREE" not in plan and "->  Sort" not in plan
+
+
+@pytest.mark.parametrize("query", ["", "ORDERBYsys_created_on"])
+def test_the_oldest_events_by_time_are_read_in_the_order_of_their_ids_on_sqlite(app: Flask, query: str) -> None:
+    with app.app_context():
+        assert "TEMP B-TREE" not in plan_of(page_by(query))
 
 
 @pytest.mark.parametrize("statement", [PAGE.where(OF_INTEGRATION), select(func.count()).where(OF_INTEGRATION)])

@@ -39,10 +39,6 @@ DEFAULT_ORDERS: Mapping[str, Order] = {
     "refresh_token": Order("issued_at", is_descending=True),
     "security_finding": Order("severity"),
 }
-# Fields by which records are sorted in the order of another one, which has an index.
-SORTED_AS: Mapping[str, Mapping[str, str]] = {
-    table: {"sys_created_on": "sys_id"} for table in ("oauth_exchange", "oauth_credential")
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +113,7 @@ class ListState:
         return self.order.field == self._sorted_as(name)
 
     def _sorted_as(self, name: str) -> str:
-        return SORTED_AS.get(self.table.name, {}).get(name, name)
+        return self.table.sorted_as.get(name, name)
 
     def at(self, page: int) -> Self:
         """Return another page of the same list."""

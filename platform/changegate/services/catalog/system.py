@@ -42,6 +42,8 @@ _log_view = partial(
     reads_all=INTEGRATION_ADMINISTRATORS,
     origin_field="entity",
     is_audited=False,
+    # A correlation ID begins with its time.
+    sorted_as={"sys_created_on": "sys_id"},
 )
 SYSTEM_TABLES = (
     Table("sys_choice", "Choice", SysChoice, "label", REFERENCE_DATA, ChoiceRules()),

@@ -29,6 +29,7 @@ from changegate.services.tables.queries.overlaps import take_overlap
 from changegate.services.tables.queries.query_measure import require_measure, size_of
 from changegate.services.tables.queries.related_lists import joined_clause, related_clause
 from changegate.services.tables.queries.words import words_clause
+from changegate.services.tables.registry import Table
 from changegate.services.tables.walks import RecordField, Walks
 
 _NUMBER = re.compile("-?[0-9]{1,9}")
@@ -90,7 +91,7 @@ def order_clauses(walks: Walks, orders: Iterable[Order]) -> list[UnaryExpression
     fields = _sort_fields(walks, orders)
     sys_id = walks.root.c["sys_id"]
     _, is_descending = fields[-1]
-    chosen = [_sorted(field, is_descending) for field, is_descending in fields]
+    chosen = [_sorted(field, is_descending) for field, is_descending in fields if field.column is not sys_id]
     return [*chosen, sys_id.desc() if is_descending else sys_id.asc()]
 
 
@@ -107,13 +108,17 @@ def find_sort_key(walks: Walks, orders: Iterable[Order]) -> tuple[RecordField, b
 def _sort_fields(walks: Walks, orders: Iterable[Order]) -> list[tuple[RecordField, bool]]:
     first: dict[str, tuple[RecordField, bool]] = {}
     for order in orders:
-        if field := walks.find(order.field):
+        if field := walks.find(_sorted_as(walks.table, order.field)):
             first.setdefault(field.path, (_shown(walks, field), order.is_descending))
     if len(first) > MAX_ORDERS:
         raise RequestUnreadable(f"The query sorts by {len(first)} fields; {MAX_ORDERS} are admitted")
-    if not first and (created := walks.find("sys_created_on")):
+    if not first and (created := walks.find(_sorted_as(walks.table, "sys_created_on"))):
         return [(created, False)]
     return [*first.values()]
+
+
+def _sorted_as(table: Table, path: str) -> str:
+    return table.sorted_as.get(path.lower(), path)
 
 
 def _shown(walks: Walks, field: RecordField) -> RecordField:
