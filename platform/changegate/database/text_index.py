@@ -47,6 +47,7 @@ from sqlalchemy.sql.operators import custom_op
 from changegate.database.dialects import is_postgres
 from changegate.database.expressions import Expression, Value
 from changegate.database.prepared import Prepared, parameter
+from changegate.database.text_estimates import TextEstimates
 from changegate.database.text_search import ESCAPE, like_pattern
 from changegate.database.trigrams import LENGTH, choose_trigrams
 from changegate.database.unit_of_work import connection
@@ -74,6 +75,7 @@ class TextIndex:
         self._changed = table(f"{of.name}_text_pending", column("sys_id", String))
         self._last = table(f"{of.name}_text_last", column("sys_id", String))
         self._counts = TTLCache[str, int](100_000, COUNTS_KEPT_SECONDS)
+        self._estimates = TextEstimates(of.name, document_of(self.names))
         self._lock = threading.Lock()
         of.info[_INFO] = self
 
@@ -86,7 +88,8 @@ class TextIndex:
         if len(fragment) < LENGTH:
             return None
         if is_postgres(connection()):
-            return Expression(_has_document_like, root, self.names, like_pattern(fragment))
+            part = self._estimates.find_rare_part(fragment)
+            return Expression(_has_document_like, root, self.names, like_pattern(part))
         lookup = choose_trigrams(fragment, self._count)
         if lookup.documents >= (MOST_CANDIDATES_BESIDE if is_beside else MOST_CANDIDATES):
             return None
