@@ -37,7 +37,15 @@ OF_PAGES = [
     (DeskQuery("answered by", f"answered_by={'x' * 32}", "sysapproval_approver"), "sysapproval_approver_answered_by"),
     (DeskQuery("by approver", WAITING.query, WAITING.table, stats=WAITING.field), "sysapproval_approver_state"),
 ]
-QUERIES = desk_queries(life_of(CHANGES))
+LIFE = life_of(CHANGES)
+QUERIES = desk_queries(LIFE)
+
+
+[DAY] = [each.query for each in QUERIES if each.name == "overlaps a day"]
+OVERLAPS = [
+    DeskQuery("group's open, overlap", f"active=true^assignment_group={LIFE.groups[0]}^{DAY}"),
+    DeskQuery("person's, overlap", f"assigned_to={LIFE.users[0]}^{DAY}"),
+]
 
 
 def is_selective(query: DeskQuery) -> bool:
@@ -112,6 +120,8 @@ def test_sqlite_expects_that_many_changes_are_active(desk: Flask) -> None:
     [
         ("overlaps a day", ["task_window"]),
         ("open, overlaps a day", ["task_window"]),
+        ("group's open, overlap", ["task_window"]),
+        ("person's, overlap", ["task_assigned_to"]),
         ("by pipeline, open", ["task_active_pipeline"]),
         ("open by group and state", ["task_active_state"]),
         ("group's open by person and state", ["task_active_state"]),
@@ -120,7 +130,7 @@ def test_sqlite_expects_that_many_changes_are_active(desk: Flask) -> None:
     ],
 )
 def test_sqlite_reads_no_index_with_more_entries_than_it_needs(desk: Flask, name: str, indexes: list[str]) -> None:
-    [query] = [each for each in QUERIES if each.name == name]
+    [query] = [each for each in [*QUERIES, *OVERLAPS] if each.name == name]
     with desk.app_context():
         is_sqlite = db.engine.dialect.name == "sqlite"
     assert indexes_of(plan_of(desk, query, ADMIN)) == indexes or not is_sqlite

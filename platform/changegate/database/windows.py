@@ -10,10 +10,14 @@ later ones, too. So each window has a cell: its length decides the size of the c
 The windows in these cells are then compared. PostgreSQL finds the overlaps by its own statistics.
 """
 
+from collections.abc import Set
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, FromClause, Index, Integer, Table, and_, case, cast, func, literal_column
+from sqlalchemy.sql import operators
+from sqlalchemy.sql.elements import Grouping, UnaryExpression
 
 from changegate.database.dialects import is_postgres
 from changegate.database.unit_of_work import connection
@@ -22,12 +26,12 @@ _DAY = 86_400
 # In seconds. Longer windows are all in one cell.
 SIZES = (_DAY, 8 * _DAY, 64 * _DAY)
 _KINDS = len(SIZES) + 1
-# Of one period. A longer one contains so many windows that an index of their times is as good.
-MOST_CELLS = 64
+# Of one size. A longer period contains so many windows that an index of their times is as good.
+MOST_CELLS = 16
 _INFO = "windows"
 
 
-class Windows:
+class WindowIndex:
     """The columns of a table that contain the start and the end of a window, and the cell of the window.
 
     It declares the index of the cells, which also contains `others`.
@@ -46,8 +50,14 @@ class Windows:
         Index(name, self.cell, start, end, *others, sqlite_where=is_window).ddl_if(dialect="sqlite")
         start.table.info[_INFO] = self
 
+    @cached_property
+    def found_otherwise(self) -> Set[str]:
+        """Return the fields whose indexes contain the windows, too, such as those of a person."""
+        columns = ([*index.columns] for index in self.end.table.indexes)
+        return {first.name for first, *others in columns if self.end in others and first is not self.start}
 
-def find_windows(of: FromClause) -> Windows | None:
+
+def find_windows(of: FromClause) -> WindowIndex | None:
     """Return the windows of a table whose cells are indexed, or None."""
     return of.info.get(_INFO) if isinstance(of, Table) and not is_postgres(connection()) else None
 
@@ -63,7 +73,13 @@ def cells_of(first: datetime, last: datetime) -> list[int]:
             return []
         cells += (number * _KINDS + kind for number in range(earliest, latest + 1))
     # Statements of one length are compiled once.
-    return cells + cells[-1:] * (-len(cells) % 16)
+    return cells + cells[-1:] * (-len(cells) % 8)
+
+
+def matched_after(first: ColumnElement[bool], others: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Return the clause for rows that match both, and for which SQLite uses no index of the others."""
+    by_no_index = UnaryExpression(Grouping(others), operator=operators.custom_op("+"), type_=Integer())
+    return and_(first, by_no_index)
 
 
 def _cell(seconds: int, size: int) -> int:

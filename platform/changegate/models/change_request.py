@@ -6,7 +6,7 @@ from sqlalchemy import Index, and_, true
 from sqlalchemy.orm import Mapped
 
 from changegate.database.text_index import TextIndex
-from changegate.database.windows import Windows
+from changegate.database.windows import WindowIndex
 from changegate.models.base import (
     boolean,
     choice,
@@ -181,7 +181,7 @@ for _name, *_others in (
     ("end_date", "start_date", "active", "sys_class_name", "sys_id"),
 ):
     index_of_filled(*(_COLUMNS[_column] for _column in (_name, *_others)))
-Windows(
+WindowIndex(
     "ix_task_window",
     *(_COLUMNS[_column] for _column in ("start_date", "end_date", "active", "sys_class_name", "sys_id")),
 )

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, and_, false, or_
 from sqlalchemy.sql.elements import Grouping, UnaryExpression
 
 from changegate.database.expressions import Expression
+from changegate.database.windows import matched_after
 from changegate.errors import RequestUnreadable
 from changegate.extensions import now, settings
 from changegate.services.access.caller import Caller
@@ -152,9 +153,14 @@ def _query_clause(inquiry: Inquiry, query: EncodedQuery) -> Clause | None:
 
 def _group_clause(inquiry: Inquiry, group: AllOf) -> Clause | None:
     terms = with_lists(inquiry, (chain[0] for chain in group if len(chain) == 1), "!=", "NOT IN")
-    others, overlap = take_overlap(inquiry, terms)
-    singles = [overlap, *(_term_clause(inquiry, term) for term in others)]
-    return _joined(and_, [*singles, *(_chain_clause(inquiry, chain) for chain in group if len(chain) > 1)])
+    singles, overlap = take_overlap(inquiry, terms)
+    chains = [chain for chain in group if len(chain) > 1]
+    clauses = [_term_clause(inquiry, term) for term in singles] + [_chain_clause(inquiry, chain) for chain in chains]
+    others = _joined(and_, clauses)
+    if overlap is None or others is None:
+        return others if overlap is None else overlap
+    # However few rows SQLite expects of the others: a busy group has thousands of changes.
+    return Expression(matched_after, overlap, others)
 
 
 def _chain_clause(inquiry: Inquiry, chain: Sequence[Term]) -> Clause | None:
