@@ -20,12 +20,16 @@ Row = Sequence[Any]
 
 @dataclass(frozen=True, slots=True)
 class _Slot:
-    """A parameter of the statement. An IN list has a driver parameter for each of its items, all in `names`."""
+    """A parameter of the statement. An IN list has a driver parameter for each of its items, all in `names`.
+
+    `ask` returns the value of a parameter that callers do not give.
+    """
 
     name: str
     names: Sequence[str]
     processor: Processor | None
     is_list: bool
+    ask: Callable[[], Any] | None
 
     def fill(self, value: Any) -> list[tuple[str, Any]]:
         """Return (driver parameter, value for the driver) for each of `names`."""
@@ -56,7 +60,7 @@ class CompiledSelect:
         """Return all rows. A parameter without a value is NULL."""
         pairs = list(self._fixed)
         for slot in self._named:
-            pairs += slot.fill(named.get(slot.name))
+            pairs += slot.fill(named.get(slot.name) if slot.ask is None else slot.ask())
         values = dict(pairs)
         return fetch_on_driver(at_work, self._text, [values[name] for name in self._order])
 
@@ -64,7 +68,7 @@ class CompiledSelect:
 def _slot(bind: BindParameter[Any], name: str, expanded: Any, dialect: Dialect) -> _Slot:
     names = expanded.parameter_expansion.get(name, []) if bind.expanding else [name]
     processor = bind.type.dialect_impl(dialect).bind_processor(dialect)
-    return _Slot(bind.key, names, processor, bind.expanding)
+    return _Slot(bind.key, names, processor, bind.expanding, bind.callable)
 
 
 class CompiledSelects:

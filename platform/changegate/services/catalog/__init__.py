@@ -13,7 +13,6 @@ from changegate.services.catalog.state_models import STATE_MODEL_TABLES
 from changegate.services.catalog.system import SYSTEM_TABLES
 from changegate.services.catalog.tasks import TASK_TABLES
 from changegate.services.conflicts.detection import forget_record
-from changegate.services.oauth.log_tables import view_parameters
 from changegate.services.tables.registry import serve_tables
 from changegate.services.tables.upkeep import index_texts, renew_statistics
 from changegate.services.workers.workers import forget_workers
@@ -33,5 +32,4 @@ TABLES = serve_tables(
         *SYSTEM_TABLES,
     ),
     cascades=(remove_attachments, forget_record, forget_workers),
-    parameters=(view_parameters,),
 )

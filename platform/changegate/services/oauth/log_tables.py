@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, String, Subquery, case, func, literal, or_, select
+from sqlalchemy import ColumnElement, FromClause, String, Subquery, bindparam, case, func, literal, or_, select
 
 from changegate.database import connection
 from changegate.database.prepared import parameter
@@ -24,7 +24,11 @@ from changegate.services.tables.registry import NOW
 
 # The longest lifespan that the integration schema allows: older exchanges cannot have live tokens and are not read.
 LONGEST_LIFESPAN = timedelta(days=1)
-ENDED_TYPE, EARLIEST = "ended_type", "earliest_live"
+# These values do not depend on the caller: every statement over the view asks for them when it runs.
+ENDED_TYPE = bindparam("ended_type", type_=String(), callable_=ended_type)
+EARLIEST = bindparam(
+    "earliest_live", type_=String(), callable_=lambda: earliest_correlation_id(now() - LONGEST_LIFESPAN)
+)
 _EXCHANGE = OAuthExchange.__table__.c
 _LOGGED = EXCHANGE_LOG.c
 # Columns of an exchange that both views have.
@@ -99,16 +103,11 @@ TOKENS = _view(
     OAuthExchange.__table__.join(OAuthEntity, OAuthEntity.sys_id == OAuthExchange.entity).join(
         SysUser, SysUser.sys_id == OAuthExchange.user
     ),
-    OAuthExchange.correlation_id >= parameter(EARLIEST, String()),
+    OAuthExchange.correlation_id >= EARLIEST,
     OAuthExchange.token_hash.is_not(None),
-    *is_live(parameter(NOW, UTCDateTime()), parameter(ENDED_TYPE, String())),
+    *is_live(parameter(NOW, UTCDateTime()), ENDED_TYPE),
 )
 TOKEN_ENTRIES = _entries(_TOKEN_COLUMNS, _OF_RECORDS)
-
-
-def view_parameters() -> Mapping[str, Any]:
-    """Return the parameters of the views that do not depend on the caller."""
-    return {ENDED_TYPE: ended_type(), EARLIEST: earliest_correlation_id(now() - LONGEST_LIFESPAN)}
 
 
 def count_live_tokens(*, entity: str | None = None, scope: str | None = None) -> int:
@@ -117,5 +116,5 @@ def count_live_tokens(*, entity: str | None = None, scope: str | None = None) ->
     if scope is not None:
         clauses.append(_has_name(TOKENS.c.scope, scope))
     counted = select(func.count()).select_from(TOKENS).where(*clauses)
-    number: int = connection().execute(counted, {NOW: now(), **view_parameters()}).scalar_one()
+    number: int = connection().execute(counted, {NOW: now()}).scalar_one()
     return number

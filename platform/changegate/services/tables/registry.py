@@ -18,7 +18,6 @@ OwnRows = Callable[["Table"], ColumnElement[bool]]
 # Deletes the rows kept beside records, given the name of their table and their sys_ids.
 Cascade = Callable[[str, Sequence[str]], None]
 # Returns the values of the parameters that the statements of views have.
-Parameters = Callable[[], Mapping[str, Any]]
 # The parameter of an `own_rows` clause that the caller's sys_id is bound to.
 OWNER = "owner"
 # Returns the clause for references to one of the caller's groups.
@@ -188,22 +187,13 @@ class View(Table):
 # Every served table by name. Empty until the catalog is imported.
 TABLES: dict[str, Table] = {}
 _cascades: list[Cascade] = []
-_parameters: list[Parameters] = []
 
 
-def serve_tables(
-    tables: Iterable[Table], cascades: Iterable[Cascade] = (), parameters: Iterable[Parameters] = ()
-) -> Mapping[str, Table]:
-    """Register tables, the cascades of their records, and the parameters of views; return all served tables by name."""
+def serve_tables(tables: Iterable[Table], cascades: Iterable[Cascade] = ()) -> Mapping[str, Table]:
+    """Register tables and the cascades of their records; return all served tables by name."""
     TABLES.update((table.name, table) for table in tables)
     _cascades.extend(cascades)
-    _parameters.extend(parameters)
     return TABLES
-
-
-def parameters_of_views() -> dict[str, Any]:
-    """Return the parameters of views that do not depend on the caller."""
-    return {name: value for parameters in _parameters for name, value in parameters().items()}
 
 
 def delete_beside(class_name: str, sys_ids: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ from changegate.models.auth_scope import REST_APIS
 from changegate.services.access.caller import Caller
 from changegate.services.access.permissions import Permissions
 from changegate.services.access.scope_policy import ApiCall, CallLimits, ScopePolicy
-from changegate.services.tables.registry import ANYONE, NOW, OWNER, TABLES, Table, parameters_of_views
+from changegate.services.tables.registry import ANYONE, NOW, OWNER, TABLES, Table
 
 # The parameter that the sys_id of a token's integration is bound to.
 INTEGRATION = "integration"
@@ -124,8 +124,7 @@ def visibility(table: Table, caller: Caller) -> tuple[Restriction, dict[str, Any
 
 def parameters_of(caller: Caller) -> dict[str, Any]:
     """Return the parameters of clauses that depend on the caller. Statements are shared; only these values differ."""
-    of_caller = {OWNER: caller.sys_id, INTEGRATION: caller.grant.entity if caller.grant else None, NOW: now()}
-    return parameters_of_views() | of_caller
+    return {OWNER: caller.sys_id, INTEGRATION: caller.grant.entity if caller.grant else None, NOW: now()}
 
 
 def visible_rows(table: Table, restriction: Restriction = UNRESTRICTED) -> list[ColumnElement[bool]]:
