@@ -26,6 +26,12 @@ OWNER = "postgres"
 PREPARED = "prepared"
 START_SECONDS = 120
 STOP_SECONDS = 20
+END_SESSIONS = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = %s"
+COMMITTED = (
+    "SELECT 1 FROM generate_series(%s::bigint, %s::bigint) AS number"
+    " WHERE pg_xact_status(number::text::xid8) = 'committed' LIMIT 1"
+)
+RESTART = "SELECT setval(sequencename::regclass, start_value, false) FROM pg_sequences WHERE last_value IS NOT NULL"
 MISSING = "PostgreSQL is missing, and these tests are never skipped: apt-get install postgresql"
 
 
@@ -48,6 +54,33 @@ class Cluster:
         """Run one statement that may stand in no transaction, such as CREATE DATABASE."""
         self.connection.execute(statement.encode())
 
+    def create_database(self, template: str) -> str:
+        """Copy a database, and return the name of the copy."""
+        name = f"test_{secrets.token_hex(6)}"
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template} {self.copying}")
+        return name
+
+    def drop_database(self, name: str) -> None:
+        self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def next_transaction(self) -> int:
+        """Return the number that follows those of all transactions that have ended."""
+        [[number]] = self.connection.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())::text").fetchall()
+        return int(number)
+
+    def has_committed(self, first: int, after: int) -> bool:
+        """Return whether one of these transactions, which have ended, has changed any database of the cluster."""
+        return bool(self.connection.execute(COMMITTED, [first, after - 1]).fetchone())
+
+    def end_sessions(self, name: str) -> None:
+        """End all connections to a database, and wait until they have ended."""
+        self.connection.execute(END_SESSIONS, [name])
+
+    def restart_sequences(self, name: str) -> None:
+        """Let the sequences of a database start again: no rollback takes back what they gave."""
+        with self._connected(name) as connection:
+            connection.execute(RESTART)
+
     @functools.cached_property
     def connection(self) -> psycopg.Connection:
         """One connection for all such statements: to make one takes the server longer than most of them."""
@@ -58,8 +91,8 @@ class Cluster:
         if "connection" in vars(self):
             self.connection.close()
 
-    def _connected(self) -> psycopg.Connection:
-        address = {"host": "127.0.0.1", "port": self.port, "dbname": "postgres"}
+    def _connected(self, database: str = "postgres") -> psycopg.Connection:
+        address = {"host": "127.0.0.1", "port": self.port, "dbname": database}
         return psycopg.connect(user=OWNER, password=self.password, autocommit=True, **address)
 
     def is_up(self) -> bool:
@@ -152,7 +185,10 @@ def _prepared_cluster() -> Cluster:
 @pytest.fixture
 def empty_postgres() -> Iterator[str]:
     """Return the URL of an empty database."""
-    yield from _fresh_database(running_cluster(), "template0")
+    cluster = running_cluster()
+    name = cluster.create_database("template0")
+    yield cluster.url(name)
+    cluster.drop_database(name)
 
 
 @pytest.fixture
@@ -162,17 +198,25 @@ def prepared_postgres() -> Iterator[str]:
         yield url
 
 
+# Databases in which the tests that had them committed nothing.
+_unchanged: list[str] = []
+
+
 @contextlib.contextmanager
 def prepared_database_of_postgres() -> Iterator[str]:
     """Give such a database for as long as a block takes, where a fixture of one test is not enough."""
-    yield from _fresh_database(_prepared_cluster(), PREPARED)
-
-
-def _fresh_database(cluster: Cluster, template: str) -> Iterator[str]:
-    name = f"test_{secrets.token_hex(6)}"
-    cluster.execute(f"CREATE DATABASE {name} TEMPLATE {template} {cluster.copying}")
+    cluster = _prepared_cluster()
+    name = _unchanged.pop() if _unchanged else cluster.create_database(PREPARED)
+    first = cluster.next_transaction()
     yield cluster.url(name)
-    cluster.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    cluster.end_sessions(name)
+    after = cluster.next_transaction()
+    if cluster.has_committed(first, after):
+        cluster.drop_database(name)
+        return
+    if after > first:
+        cluster.restart_sequences(name)
+    _unchanged.append(name)
 
 
 @pytest.fixture
