@@ -61,8 +61,10 @@ class Forked:
         return self.returncode
 
     def send_signal(self, number: int) -> None:
+        # It may have ended, and its keeper not have written so yet.
         if self.poll() is None:
-            os.kill(self.pid, number)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
     def terminate(self) -> None:
         self.send_signal(signal.SIGTERM)
