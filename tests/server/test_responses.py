@@ -8,7 +8,7 @@ from typing import Any
 from changegate.server.responses import AT_ONCE_BYTES, BuiltResponse, stream_response
 from changegate.server.threads import Threads
 from changegate.server.waits import Waits
-from tests.support.asgi_client import DISCONNECT, TIMEOUT_SECONDS, scope_of
+from tests.support.asgi_client import DISCONNECT, TIMEOUT_SECONDS, finish, scope_of
 
 LENGTH = AT_ONCE_BYTES + 1
 
@@ -21,7 +21,7 @@ def test_a_client_that_has_the_whole_response_is_not_cut_off() -> None:
         yield b"x" * LENGTH
         assert is_over.wait(TIMEOUT_SECONDS)
 
-    async def answer() -> tuple[bool, list[dict[str, Any]]]:
+    async def answer() -> None:
         sent: list[dict[str, Any]] = []
         has_all = asyncio.Event()
 
@@ -37,8 +37,7 @@ def test_a_client_that_has_the_whole_response_is_not_cut_off() -> None:
 
         made = BuiltResponse(200, [(b"content-length", str(LENGTH).encode())], body())
         waits, environ = Waits(100, 0), {"REMOTE_ADDR": "127.0.0.1", **scope_of("GET", "/")}
-        return await stream_response(made, receive, send, waits, environ, Threads(1, "test")), sent
+        assert await stream_response(made, receive, send, waits, environ, Threads(1, "test"))
+        assert sent[-1] == {"type": "http.response.body", "body": b"", "more_body": False}
 
-    is_whole, sent = asyncio.run(answer())
-    assert is_whole
-    assert sent[-1] == {"type": "http.response.body", "body": b"", "more_body": False}
+    finish(answer())
