@@ -16,7 +16,7 @@ which it only compares each entry with the one before, and then adds up the coun
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import takewhile
+from itertools import chain, islice, takewhile
 from typing import Any
 
 from sqlalchemy import (
@@ -43,6 +43,9 @@ MATCHES = "matches"
 # In the `info` of the indexes that only PostgreSQL has.
 FOR_COUNTS = "for_counts"
 Clauses = Sequence[ColumnElement[Any]]
+# Conditions with more parts are not compared twice. Copied, they would also lose their nesting, and exceed a limit of
+# SQLite.
+MOST_COMPARED_PARTS = 500
 # Operators of conditions for which an index has the records at one place.
 _FINDING = (operators.eq, operators.in_op, operators.is_)
 
@@ -50,7 +53,8 @@ _FINDING = (operators.eq, operators.in_op, operators.is_)
 def count_ranges(table: Table, conditions: Clauses, groups: Clauses = ()) -> Subquery | None:
     """Return a subquery with `groups` and the number of records that match, `MATCHES`, for each range of an index.
 
-    A group may have several ranges. Returns None if no index is suitable, or if one finds the records and no others.
+    A group may have several ranges. Returns None if no index is suitable, if one finds the records and no others, or if
+    the conditions are long.
     """
     clauses = [*_flattened(conditions)]
     read = _columns_of(clauses)
@@ -103,9 +107,9 @@ def _flattened(conditions: Clauses) -> Iterator[Any]:
 
 
 def _columns_of(clauses: Clauses) -> set[Any] | None:
-    """Return the columns that clauses read, or None if they read other rows."""
-    elements = [element for clause in clauses for element in visitors.iterate(clause)]
-    if any(isinstance(element, SelectBase | TextClause) for element in elements):
+    """Return the columns that clauses read, or None if they read other rows, or are long."""
+    elements = [*islice(chain.from_iterable(map(visitors.iterate, clauses)), MOST_COMPARED_PARTS + 1)]
+    if len(elements) > MOST_COMPARED_PARTS or any(isinstance(element, SelectBase | TextClause) for element in elements):
         return None
     return {element for element in elements if isinstance(element, ColumnClause)}
 
