@@ -26,21 +26,21 @@ from tests.support.postgres import prepared_database_of_postgres
 
 CHANGES = 100_000
 ADMIN = basic("admin", ADMIN_PASSWORD)
+LIFE = life_of(CHANGES)
+QUERIES = desk_queries(LIFE)
 UNSELECTIVE = {"everything"}
 [WATCHED] = [each for each in SECTIONS if each.title == "Watched"]
 [WAITING] = [each for each in CHARTS if each.key == "approver"]
+[BEGINNING] = [each for each in QUERIES if each.name == "beginning of a field"]
 OF_PAGES = [
     (DeskQuery("watched", WATCHED.query.format(me="x" * 32), WATCHED.table), "task_watched"),
     (DeskQuery("on hold", ON_HOLD), "task_on_hold"),
+    (BEGINNING, "task_short_description_lower"),
     (DeskQuery("service offering", f"service_offering={'x' * 32}", "task"), "task_service_offering"),
     (DeskQuery("template", f"std_change_producer_version={'x' * 32}"), "task_std_change_producer_version"),
     (DeskQuery("answered by", f"answered_by={'x' * 32}", "sysapproval_approver"), "sysapproval_approver_answered_by"),
     (DeskQuery("by approver", WAITING.query, WAITING.table, stats=WAITING.field), "sysapproval_approver_state"),
 ]
-LIFE = life_of(CHANGES)
-QUERIES = desk_queries(LIFE)
-
-
 [DAY] = [each.query for each in QUERIES if each.name == "overlaps a day"]
 OVERLAPS = [
     DeskQuery("group's open, overlap", f"active=true^assignment_group={LIFE.groups[0]}^{DAY}"),

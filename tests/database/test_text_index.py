@@ -69,6 +69,26 @@ def test_a_search_finds_what_a_comparison_of_every_row_finds(monkeypatch: pytest
     assert found[f"{WORD}wall rule"] == ["FIREWALL RULES", "Firewall rule"]
 
 
+BEGINNINGS = {
+    "FIREWALL": ["FIREWALL RULES", "Firewall rule"],
+    "100%": ["100% done"],
+    "a_b": ["a_b"],
+    "größe": ["Größe", "größe"],
+    "日": ["日本語テキスト"],
+    "fi": ["FIREWALL RULES", "Firewall rule", "fi"],
+    'has a "q': ['has a "quoted" text'],
+    "xyz" * 30: ["xyz" * 30],
+    "last": ["last\U0010ffff"],
+}
+
+
+@pytest.mark.parametrize("beginning", BEGINNINGS)
+def test_the_beginnings_of_texts_ignore_case_and_have_no_wildcards(beginning: str) -> None:
+    for description in (*DESCRIPTIONS, "last\U0010ffff"):
+        add(description)
+    assert sorted(find(f"short_descriptionSTARTSWITH{beginning}")) == BEGINNINGS[beginning]
+
+
 def test_changes_of_indexed_records_are_found_at_once() -> None:
     changed, deleted = add("before the change"), add("before it is deleted")
     index_all()

@@ -79,7 +79,7 @@ GROUPS = (
         "Change",
         (
             Module("My work", "my_work.page_view", "person"),
-            _list_of("task", "people", f"{GROUP_WORK}^ORDERBYDESCnumber", "My groups"),
+            _list_of("task", "people", f"{GROUP_WORK}^ORDERBYDESCsys_created_on", "My groups"),
             Module("Change requests", "change_requests.list_view", "change", ("change_forms", "change_files")),
             Module("Request a change", "change_offers.list_view", "plus"),
             Module("Dashboard", "dashboard.page_view", "chart"),

@@ -3,12 +3,25 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, SQLColumnExpression, String, func, or_
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Integer,
+    SQLColumnExpression,
+    String,
+    Table,
+    and_,
+    func,
+    literal_column,
+    or_,
+)
 
 from changegate.database import connection
 from changegate.database.expressions import Expression, Value
 
 ESCAPE = "/"
+# Of the `info` of an index: the column whose beginnings it finds.
+BEGINNINGS = "beginnings"
 
 
 def contains(column: SQLColumnExpression[Any], text: str) -> Expression:
@@ -28,8 +41,13 @@ def any_contains(columns: Sequence[SQLColumnExpression[Any]], text: str) -> Expr
 def starts_with(column: SQLColumnExpression[Any], text: str) -> Expression:
     """Return the clause for values that begin with a text."""
     if _has_slow_like():
-        return Expression(_has_at_start, column, Value(text, String), Value(len(text), Integer))
-    return Expression(_is_like, "istartswith", column, Value(_escaped(text)))
+        return Expression(_has_at_start, column, Value(text, String))
+    return Expression(_is_like_at_start, column, Value(_escaped(text), String))
+
+
+def has_index_of_beginnings(of: FromClause, name: str) -> bool:
+    """Return whether a table has an index for `starts_with` in a column."""
+    return isinstance(of, Table) and any(index.info.get(BEGINNINGS) == name for index in of.indexes)
 
 
 def ends_with(column: SQLColumnExpression[Any], text: str) -> Expression:
@@ -64,6 +82,11 @@ def _is_like(method: str, column: ColumnElement[str], pattern: Any) -> ColumnEle
     return clause
 
 
+def _is_like_at_start(column: ColumnElement[str], pattern: Any) -> ColumnElement[bool]:
+    # Not ILIKE, for which PostgreSQL cannot use an index of beginnings.
+    return func.lower(column).startswith(func.lower(pattern), escape=ESCAPE)
+
+
 def _any_is_like(pattern: Any, *columns: ColumnElement[str]) -> ColumnElement[bool]:
     return or_(*(_is_like("icontains", column, pattern) for column in columns))
 
@@ -76,8 +99,10 @@ def _has_within(column: ColumnElement[str], text: Any) -> ColumnElement[bool]:
     return func.instr(func.lower(column), func.lower(text)) > 0
 
 
-def _has_at_start(column: ColumnElement[str], text: Any, length: Any) -> ColumnElement[bool]:
-    return func.substr(func.lower(column), 1, length) == func.lower(text)
+def _has_at_start(column: ColumnElement[str], text: Any) -> ColumnElement[bool]:
+    # A range, which an index of the column in lower case contains. No text has the byte FF.
+    lowered, first = func.lower(column), func.lower(text)
+    return and_(lowered >= first, lowered < first.concat(literal_column("CAST(X'FF' AS TEXT)", String)))
 
 
 def _has_at_end(column: ColumnElement[str], text: Any, start: Any) -> ColumnElement[bool]:

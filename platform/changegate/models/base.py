@@ -30,6 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, MappedColumn, mapped_column
 
 from changegate.database.skipping import FOR_COUNTS
+from changegate.database.text_search import BEGINNINGS
 
 SYS_ID_LENGTH = 32
 
@@ -194,6 +195,24 @@ def index_of_filled(column: Column[Any], *others: Column[Any]) -> Index:
 def index_of_filled_text(column: Column[Any], *others: Column[Any]) -> Index:
     """Declare a partial index of the rows that have a text in a column, ignoring case as comparisons do."""
     return _index_of_filled(f"ix_{column.table.name}_{column.name}_lower", func.lower(column), *others)
+
+
+def index_of_beginnings(column: Column[Any], *others: Column[Any]) -> Index:
+    """Declare an index that finds the texts of a column by their beginnings, ignoring case."""
+    lowered = func.lower(column)
+    condition = lowered.is_not(None)
+    # PostgreSQL uses an index for LIKE only if it compares bytes, and takes an expression from an index only if the
+    # column is in it too.
+    return Index(
+        f"ix_{column.table.name}_{column.name}_lower",
+        lowered.label("lowered"),
+        *others,
+        info={BEGINNINGS: column.name},
+        sqlite_where=condition,
+        postgresql_where=condition,
+        postgresql_ops={"lowered": "text_pattern_ops"},
+        postgresql_include=[column.name],
+    )
 
 
 def _index_of_filled(name: str, first: ColumnElement[Any], *others: Column[Any]) -> Index:

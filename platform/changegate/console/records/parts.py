@@ -119,7 +119,7 @@ PARTS: Mapping[str, tuple[PartDefinition, ...]] = {
             "std_change_producer_version.std_change_producer",
             "Latest changes",
             _CHANGE,
-            "^ORDERBYDESCnumber",
+            "^ORDERBYDESCsys_created_on",
         ),
     ),
     "cmdb_ci": (

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, and_, false, func, true
 
 from changegate.database.expressions import Expression, Value
 from changegate.database.text_index import find_text_index
-from changegate.database.text_search import contains, ends_with, starts_with
+from changegate.database.text_search import contains, ends_with, has_index_of_beginnings, starts_with
 from changegate.extensions import settings
 from changegate.services.tables.queries.comparison import (
     Clause,
@@ -102,7 +102,10 @@ def _finds(find: Callable[[ColumnElement[Any], str], Clause]) -> Operator:
 
 
 def _finds_by_index(find: Callable[[ColumnElement[Any], str], Clause]) -> Operator:
-    """Return the operator that searches for a text among the candidates of a trigram index, if there is one."""
+    """Return the operator that searches for a text among the candidates of a trigram index, if there is one.
+
+    The beginning of a text may have an index of its own.
+    """
     plain = _finds(find)
 
     def clause(comparison: Comparison) -> Clause:
@@ -110,7 +113,8 @@ def _finds_by_index(find: Callable[[ColumnElement[Any], str], Clause]) -> Operat
         shown = comparison.of_display_value()
         index = None if shown.field.is_walked else find_text_index(walks.table.source)
         is_indexed = index is not None and shown.field.path in index.names
-        if index is None or not is_indexed or not comparison.inquiry.measure.take_lookup():
+        is_enough = find is starts_with and has_index_of_beginnings(walks.table.source, shown.field.path)
+        if index is None or not is_indexed or is_enough or not comparison.inquiry.measure.take_lookup():
             return found
         candidates = index.find_candidates(walks.root, shown.fragment())
         return found if candidates is None else Expression(and_, candidates, found)
