@@ -17,7 +17,6 @@ Roles = frozenset[str]
 OwnRows = Callable[["Table"], ColumnElement[bool]]
 # Deletes the rows kept beside records, given the name of their table and their sys_ids.
 Cascade = Callable[[str, Sequence[str]], None]
-# Returns the values of the parameters that the statements of views have.
 # The parameter of an `own_rows` clause that the caller's sys_id is bound to.
 OWNER = "owner"
 # Returns the clause for references to one of the caller's groups.
