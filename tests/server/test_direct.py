@@ -91,6 +91,15 @@ def test_a_client_that_leaves_before_its_body_leaves_nothing(
     assert (answered.status, answered.header("connection"), count_changes(app)) == (400, "close", 0)
 
 
+def test_the_event_loop_gets_a_request_once_if_its_body_cannot_be_followed(
+    app: Flask, front: Front, admin: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(Announced, "add_done_callback")
+    request = Announced(post(CHANGES, BODY, ("Authorization", admin["Authorization"])), *pieces_of(BODY))
+    assert request.ask(front).status == 201
+    assert (request.is_in_loop, [*front.direct._arrivals], count_changes(app)) == (True, [], 1)
+
+
 def test_a_form_that_is_late_is_read(front: Front) -> None:
     request = Announced(post("/oauth/token", FORM), *pieces_of(FORM), is_late=True)
     assert (request.ask(front).status, request.is_in_loop) == (401, True)

@@ -127,7 +127,12 @@ class Direct:
         if "HTTP_EXPECT" in environ or environ["REQUEST_METHOD"] in READING:
             return False
         self._arrivals[arrival] = True
-        arrival.watcher.proto.receive().add_done_callback(arrival)
+        try:
+            arrival.watcher.proto.receive().add_done_callback(arrival)
+        except Exception:
+            # The event loop gets it now, and must not get it again from `_look`.
+            self.withdraw(arrival)
+            raise
         # After the arrival is in the dict: see `_look`.
         if not self._is_looking:
             self._is_looking = True
