@@ -7,6 +7,7 @@ sample of the texts in its statistics:
                                                                        └── 00417 is looked up ──┘
 """
 
+import re
 import threading
 from itertools import groupby
 
@@ -20,6 +21,8 @@ from changegate.database.unit_of_work import connection
 # A trigram in more than this part of the rows is left out, if the others find less than that part of them.
 FREQUENT, FEW = 0.1, 0.01
 KEPT_SECONDS = 3600.0
+# pg_trgm takes trigrams from letters and digits only. Without any, it reads the whole index.
+_LOOKED_UP = re.compile(r"[^\W_]{2}")
 
 
 class TextEstimates:
@@ -37,7 +40,7 @@ class TextEstimates:
         rows = self._estimate("")
         runs = groupby(starts, lambda start: self._estimate(fragment[start : start + LENGTH]) < FREQUENT * rows)
         rare = [fragment[run[0] : run[-1] + LENGTH] for is_rare, each in runs if is_rare and (run := [*each])]
-        part = max(rare, key=len, default="")
+        part = max(filter(_LOOKED_UP.search, rare), key=len, default="")
         return part if part and self._estimate(part) <= FEW * rows else fragment
 
     def _estimate(self, text: str) -> float:
