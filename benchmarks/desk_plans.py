@@ -56,7 +56,7 @@ def _index_of(match: re.Match[str]) -> str:
 
 @contextmanager
 def noted_plans(table: str) -> Iterator[list[list[str]]]:
-    """Note the plans of the statements about a table that are executed meanwhile."""
+    """Yield a list that collects the plans of statements about a table while the block runs."""
     plans: list[list[str]] = []
     is_about = re.compile(rf"\bFROM {table}\b")
 

@@ -120,7 +120,7 @@ def host_of(item: int) -> str:
 
 
 def names_of(life: Life) -> list[str]:
-    """Return the names of the people: different ones, of first and last names that others have, too."""
+    """Return a different name for each person, composed of first and last names that other people also have."""
     random, lasts = Random(len(life.users)), [beginning + ending for beginning in BEGINNINGS for ending in ENDINGS]
     random.shuffle(lasts)
     drawn = dict[str, None]()

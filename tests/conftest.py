@@ -37,8 +37,8 @@ from tests.support.speedups import (
 pytest_plugins = [f"tests.support.{name}" for name in ("postgres", "faulty_route", "token_desk", "grant_desk")]
 ADMIN_PASSWORD = "correct horse battery"
 BASE_URL = "https://change.example.com"
-# Python's own 700 have it look for garbage many times in each test. An application has some 30,000 objects, which it
-# should not look at several times before they become garbage.
+# By default, Python collects garbage after 700 objects, which is many times in each test. An application has about
+# 30,000 objects, which should not be examined several times before they become garbage.
 OBJECTS_BETWEEN_COLLECTIONS = 200_000
 
 # An example takes longer than Hypothesis allows by default where other processes use the processor. A change is tested

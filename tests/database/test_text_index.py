@@ -214,7 +214,7 @@ def test_sqlite_reads_the_records_of_the_rarest_word() -> None:
 
 @pytest.mark.parametrize("most", [0, 2000], ids=["compared", "listed"])
 def test_each_word_is_a_text_or_a_name(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
-    """The texts of a record that has another word are compared with a word, or only if the index has it there."""
+    """Further words are compared with the texts of records that have the first, or are first checked in the index."""
     monkeypatch.setattr(text_index_module, "MOST_CANDIDATES_BESIDE", most)
     for letter, name in (("a", "Olga Ek"), ("b", "Olga Berg"), ("c", "Tove Ek")):
         login = f"user.{letter}"

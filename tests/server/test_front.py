@@ -380,7 +380,7 @@ def test_an_answer_that_fails_half_way_is_cut_off(server: Front, cuts: list[tupl
 
 
 def run_by(way: Callable[..., Client], app: WsgiApp, environ: dict[str, Any], body: bytes) -> tuple[str, bytes]:
-    """Answer a request through the front, asked in one way, for the checks of what it owes an app that postpones."""
+    """Answer a request of an app that postpones, directly or in the event loop."""
     host = Flask("postponing")
     host.config["SETTINGS"] = _Settings
     host.config["MAX_CONTENT_LENGTH"] = 2**20

@@ -61,7 +61,7 @@ class Forked:
         return self.returncode
 
     def send_signal(self, number: int) -> None:
-        # It may have ended, and its keeper not have written so yet.
+        # The process may have ended without its keeper having recorded that yet.
         if self.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)

@@ -64,7 +64,7 @@ class Cluster:
         self.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
     def next_transaction(self) -> int:
-        """Return the number that follows those of all transactions that have ended."""
+        """Return a transaction number above those of all transactions that have ended."""
         [[number]] = self.connection.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())::text").fetchall()
         return int(number)
 
@@ -77,7 +77,7 @@ class Cluster:
         self.connection.execute(END_SESSIONS, [name])
 
     def restart_sequences(self, name: str) -> None:
-        """Let the sequences of a database start again: no rollback takes back what they gave."""
+        """Restart the sequences of a database, which no rollback resets."""
         with self._connected(name) as connection:
             connection.execute(RESTART)
 
@@ -198,7 +198,7 @@ def prepared_postgres() -> Iterator[str]:
         yield url
 
 
-# Databases in which the tests that had them committed nothing.
+# Databases in which tests committed nothing, so that others can use them.
 _unchanged: list[str] = []
 
 

@@ -25,7 +25,7 @@ from changegate.seed import ADMIN_USER_NAME, seed_first_start
 
 # The maximum number of exposed files to list; the remedy is the same for all.
 MOST_SHOWN = 5
-# A lock was not available in time, or a deadlock was ended.
+# SQLSTATE lock_not_available and deadlock_detected.
 LOCKED = frozenset({"55P03", "40P01"})
 MOST_UPGRADE_ATTEMPTS = 30
 SECONDS_BETWEEN_UPGRADES = 2.0

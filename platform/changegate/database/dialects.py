@@ -93,9 +93,9 @@ def hinted(is_likely: bool, clause: ColumnElement[bool]) -> ColumnElement[bool]:
 
 
 def analyze(names: Iterable[str]) -> None:
-    """Renew what the planner knows about the rows of some tables, in transactions of their own.
+    """Update the planner's statistics of some tables, in transactions of their own.
 
-    SQLite analyzes one index after the other, since writers wait meanwhile. The caller must not have written yet.
+    SQLite analyzes each index in its own transaction, since writers wait for it. The caller must not have written yet.
     """
     with connection().engine.connect() as at_work:
         is_sqlite = not is_postgres(at_work)

@@ -1,17 +1,18 @@
 """Counts of records by the ranges of an index.
 
-SQLite would compare the conditions, and what records are grouped by, in each entry of an index. Here it skips from one
-beginning of an index to the next (SELECT DISTINCT), compares the conditions once for each, and only counts the entries:
+SQLite would compare the conditions and the grouping columns in each entry of an index. Here it skips from one
+combination of leading values to the next (SELECT DISTINCT), compares the conditions once for each, and only counts the
+entries:
 
     index (type, risk, active, sys_class_name, …)
     active = true       normal, 3, true, change_request     normal, 3, false, change_request
     GROUP BY type       └──────────── count ───────────┘    └─────────── skipped ──────────┘
 
-It needs statistics, as `dialects.analyze` collects them; without, it reads the index twice.
+This needs the statistics that `dialects.analyze` collects; without them, SQLite reads the index twice.
 
-PostgreSQL has an index for counts (`models.base.index_of_counts`). It would compute a hash for each entry if the groups
-are columns in the middle of the index, or in another order. Here it groups by all columns up to the last of these, for
-which it only compares each entry with the one before, and then adds up the counts.
+PostgreSQL has an index for counts (`models.base.index_of_counts`). If the grouping columns are in the middle of the
+index, or in another order, PostgreSQL would compute a hash for each entry. Here it groups by all columns up to the last
+grouping column, which only compares each entry with the one before, and then adds up the counts.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -40,13 +41,13 @@ from changegate.database.dialects import is_postgres
 from changegate.database.unit_of_work import connection
 
 MATCHES = "matches"
-# In the `info` of the indexes that only PostgreSQL has.
+# Key in the `info` of the indexes for counts, which only PostgreSQL has.
 FOR_COUNTS = "for_counts"
 Clauses = Sequence[ColumnElement[Any]]
 # Conditions with more parts are not compared twice. Copied, they would also lose their nesting, and exceed a limit of
 # SQLite.
 MOST_COMPARED_PARTS = 500
-# Operators of conditions for which an index has the records at one place.
+# Operators of conditions whose matches are adjacent in an index.
 _FINDING = (operators.eq, operators.in_op, operators.is_)
 
 
@@ -70,7 +71,7 @@ def count_ranges(table: Table, conditions: Clauses, groups: Clauses = ()) -> Sub
     if beginning is None:
         return None
     leading = _leading(beginning, found)
-    # As a materialized CTE: SQLite would compare conditions of a subquery within it, where it cannot skip the others.
+    # As a materialized CTE: SQLite would move conditions into a subquery, where it cannot skip entries.
     ranges = select(*beginning).where(*leading).distinct().cte("ranges").prefix_with("MATERIALIZED")
     counted = _alias_of(table)
     within = (counted.c[column.name].op("IS")(ranges.c[column.name]) for column in beginning)
@@ -126,7 +127,7 @@ def _is_beginning(columns: set[Any], index: Index) -> bool:
 
 
 def _leading_columns(index: Index, named: set[Any], found: Mapping[Any, Any], groups: Clauses) -> Sequence[Any] | None:
-    """Return the columns of an index up to the last of those named, if others and those compared have few values."""
+    """Return the columns of an index up to the last one in `named`; None if the index is not suitable."""
     columns: list[Any] = [*index.expressions]
     if not named <= {*columns}:
         return None
@@ -141,7 +142,7 @@ def _leading_columns(index: Index, named: set[Any], found: Mapping[Any, Any], gr
 
 
 def _leading(columns: Sequence[Any], found: Mapping[Any, Any]) -> Sequence[Any]:
-    """Return the conditions that find the place of entries with these columns."""
+    """Return the conditions on the first of these columns, by which SQLite seeks in the index."""
     return [found[column] for column in takewhile(found.__contains__, columns)]
 
 

@@ -1,7 +1,7 @@
-"""The part of a fragment that an index of pg_trgm finds soonest: without the trigrams that many texts contain.
+"""The part of a fragment that a pg_trgm index finds fastest: without the trigrams that many texts contain.
 
-For each trigram of a fragment, the index reads where it occurs. PostgreSQL estimates how many rows have one by the
-sample of the texts in its statistics:
+For each trigram of a fragment, the index reads where it occurs. PostgreSQL estimates the number of rows with a trigram
+from the sample of the texts in its statistics:
 
     srv-00417      srv, rv-, v-0, -00: a third of the rows or more     004, 041, 417: a few in a hundred
                                                                        └── 00417 is looked up ──┘
@@ -18,7 +18,7 @@ from changegate.database.text_search import ESCAPE, like_pattern
 from changegate.database.trigrams import LENGTH, MOST_TRIGRAMS
 from changegate.database.unit_of_work import connection
 
-# A trigram in more than this part of the rows is left out, if the others find less than that part of them.
+# Shares of the rows: trigrams in more than FREQUENT are left out if the others find at most FEW.
 FREQUENT, FEW = 0.1, 0.01
 KEPT_SECONDS = 3600.0
 # pg_trgm takes trigrams from letters and digits only. Without any, it reads the whole index.

@@ -54,9 +54,9 @@ from changegate.database.unit_of_work import connection
 
 # With more candidates, a search that reads all rows is not much slower. More documents are not counted.
 MOST_CANDIDATES = 300_000
-# With more, comparing the texts of the records that another word leaves does not take much longer.
+# For further words: with more candidates, comparing the texts of the records found by the first word is about as fast.
 MOST_CANDIDATES_BESIDE = 2_000
-# About as many records refer to a person. It decides only which word is looked up first.
+# An estimate, which only decides which word is looked up first.
 RECORDS_OF_ONE_PERSON = 1000
 # Indexed in one transaction, for which other writers wait: some 50 milliseconds, or 300 for texts with all trigrams.
 TEXTS_AT_ONCE, CHARACTERS_AT_ONCE = 1000, 300_000
@@ -82,8 +82,8 @@ class TextIndex:
     def find_candidates(self, root: FromClause, fragment: str, *, is_beside: bool = False) -> Expression | None:
         """Return the clause for the rows of `root`, the table or an alias, that may contain a fragment.
 
-        Returns None if the index cannot be used for the fragment, or would find too many rows. With `is_beside`, the
-        rows are not read by this clause, but compared with it.
+        Returns None if the index cannot be used for the fragment, or would find too many rows. With `is_beside`,
+        another clause finds the rows, and this one only checks them.
         """
         if len(fragment) < LENGTH:
             return None
@@ -104,9 +104,9 @@ class TextIndex:
         return select(candidates.c.sys_id)
 
     def sort_by_records(self, words: Mapping[str, int]) -> Sequence[str]:
-        """Return words in the order of how many records have them; by word, `words` has how many people are named so.
+        """Return words, those with the fewest records first; `words` has the number of people with each name.
 
-        PostgreSQL knows the order, and reads the records of several words at once.
+        PostgreSQL estimates the order itself, and combines the records of several words.
         """
         if is_postgres(connection()) or len(words) < 2:
             return [*words]
@@ -124,7 +124,7 @@ class TextIndex:
         return len(batch) < len(waiting) or len(waiting) == TEXTS_AT_ONCE
 
     def _limit_characters(self, sys_ids: Sequence[str]) -> Sequence[str]:
-        """Return the first records with not too many characters together, but at least one."""
+        """Return as many of the first records as have at most `CHARACTERS_AT_ONCE` in total, but at least one."""
         length = func.length(self._text, type_=Integer)
         measured = select(self._table.c["sys_id"], length).where(is_among(self._table.c["sys_id"], sys_ids).build())
         lengths = {row[0]: row[1] for row in connection().execute(measured)}
@@ -242,6 +242,6 @@ def _is_candidate(column: ColumnElement[Any], index: TextIndex, query: ColumnEle
 def _is_compared_candidate(
     column: ColumnElement[Any], index: TextIndex, query: ColumnElement[str]
 ) -> ColumnElement[bool]:
-    # SQLite uses no index for an operand with a plus sign.
+    # SQLite uses no index for an operand with a unary plus.
     unindexed: ColumnElement[Any] = UnaryExpression(column, operator=custom_op("+"), type_=String())
     return _is_candidate(unindexed, index, query)

@@ -20,7 +20,7 @@ from changegate.database import connection
 from changegate.database.expressions import Expression, Value
 
 ESCAPE = "/"
-# Of the `info` of an index: the column whose beginnings it finds.
+# Key in the `info` of an index for `starts_with`: the name of its column.
 BEGINNINGS = "beginnings"
 
 
@@ -100,7 +100,7 @@ def _has_within(column: ColumnElement[str], text: Any) -> ColumnElement[bool]:
 
 
 def _has_at_start(column: ColumnElement[str], text: Any) -> ColumnElement[bool]:
-    # A range, which an index of the column in lower case contains. No text has the byte FF.
+    # A range in an index of the column in lower case. No text contains the byte FF.
     lowered, first = func.lower(column), func.lower(text)
     return and_(lowered >= first, lowered < first.concat(literal_column("CAST(X'FF' AS TEXT)", String)))
 

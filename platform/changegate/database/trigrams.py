@@ -1,7 +1,7 @@
-"""The trigrams of a fragment that an FTS5 index is asked for: the rarest, and others that exclude many records.
+"""The trigrams of a fragment to look up in an FTS5 index: the rarest, and others that exclude many records.
 
-FTS5 reads the list of documents of each trigram that it is asked for. A trigram that most documents contain takes
-longer to read than the texts of the records that it would exclude take to compare:
+FTS5 reads the list of documents of each trigram in a query. Reading the list of a frequent trigram takes longer than
+comparing the texts of the records that the trigram would exclude:
 
     srv-00417      417: 15,000 documents     0417: 3,000     00417: 440     srv-00417: 236
     of 1,000,000   read: 15,000              50,000          130,000        3,500,000
@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 LENGTH = 3
 MOST_TRIGRAMS = 24
-# How many more trigrams are tried, and which part of the documents one of them must exclude.
+# The number of further trigrams to try, and the share of the documents that each must exclude.
 MOST_TRIED, EXCLUDED = 12, 0.3
-# As long to compare as the lists of other trigrams take to read; reading an entry takes a hundredth of a comparison.
+# Comparing so few documents is as fast as reading the list of another trigram. Comparing one takes as long as reading
+# 100 entries of a list.
 FEW_DOCUMENTS, ENTRIES_OF_ONE_COMPARISON = 200, 100
 
 

@@ -1,7 +1,7 @@
 """Windows of time, and an index by which SQLite finds those that overlap a period.
 
-Of the windows that begin before a period ends, and end after it begins, an index of either time has all earlier or all
-later ones, too. So each window has a cell: its length decides the size of the cell, and its start which of them it is.
+An index of starts or of ends also finds all windows that ended before a period, or that begin after it. So each window
+has a cell: its length decides the size of the cell, and its start decides which cell of that size it is.
 
     cells of a day    |  ▬ |▬   |▬▬ ▬|▬   |    windows shorter than a day
     of eight days     |▬▬▬▬▬▬        |         windows shorter than eight days
@@ -26,7 +26,7 @@ _DAY = 86_400
 # In seconds. Longer windows are all in one cell.
 SIZES = (_DAY, 8 * _DAY, 64 * _DAY)
 _KINDS = len(SIZES) + 1
-# Of one size. A longer period contains so many windows that an index of their times is as good.
+# For each size. A longer period contains so many windows that an index of their ends is as fast.
 MOST_CELLS = 16
 _INFO = "windows"
 
@@ -52,7 +52,7 @@ class WindowIndex:
 
     @cached_property
     def found_otherwise(self) -> Set[str]:
-        """Return the fields whose indexes contain the windows, too, such as those of a person."""
+        """Return the fields whose indexes also contain the ends of windows, such as the assignee."""
         columns = ([*index.columns] for index in self.end.table.indexes)
         return {first.name for first, *others in columns if self.end in others and first is not self.start}
 
@@ -63,7 +63,7 @@ def find_windows(of: FromClause) -> WindowIndex | None:
 
 
 def cells_of(first: datetime, last: datetime) -> list[int]:
-    """Return the cells of all windows that may overlap a period; empty if they are too many, or none."""
+    """Return the cells of all windows that may overlap a period, or an empty list if there are too many cells."""
     begin, end = (int(instant.timestamp()) for instant in (first, last))
     cells = [_KINDS - 1]
     for kind, size in enumerate(SIZES):
@@ -77,7 +77,7 @@ def cells_of(first: datetime, last: datetime) -> list[int]:
 
 
 def matched_after(first: ColumnElement[bool], others: ColumnElement[bool]) -> ColumnElement[bool]:
-    """Return the clause for rows that match both, and for which SQLite uses no index of the others."""
+    """Return the clause for rows that match both; SQLite uses an index for `first` only."""
     by_no_index = UnaryExpression(Grouping(others), operator=operators.custom_op("+"), type_=Integer())
     return and_(first, by_no_index)
 

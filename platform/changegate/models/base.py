@@ -198,7 +198,7 @@ def index_of_filled_text(column: Column[Any], *others: Column[Any]) -> Index:
 
 
 def index_of_beginnings(column: Column[Any], *others: Column[Any]) -> Index:
-    """Declare an index that finds the texts of a column by their beginnings, ignoring case."""
+    """Declare an index for prefix searches in a column of texts, ignoring case."""
     lowered = func.lower(column)
     condition = lowered.is_not(None)
     # PostgreSQL uses an index for LIKE only if it compares bytes, and takes an expression from an index only if the

@@ -156,8 +156,8 @@ for _name, *_others in (
     ),
 ):
     index_of_active(f"ix_task_{_name}", *(_COLUMNS[_column] for _column in _others))
-# SQLite counts by group, state, and person in a narrow index, where `active` is first, since it is the same in all
-# entries. It has no histogram that would show how few changes of a pipeline are open.
+# SQLite counts by group, state, and person in a narrow index, which begins with `active`, the same in all entries.
+# It has no histograms, which would show that few changes of a pipeline are open, so these have an index, too.
 _is_active = _COLUMNS["active"] == true()
 _of_pipeline = and_(_is_active, _COLUMNS["oauth_entity"].is_not(None))
 for _name, _condition, *_others in (
@@ -165,7 +165,7 @@ for _name, _condition, *_others in (
     ("active_pipeline", _of_pipeline, "oauth_entity", "active", *_PAGE),
 ):
     index_on_sqlite(f"ix_task_{_name}", _condition, *(_COLUMNS[_column] for _column in _others))
-# PostgreSQL counts all changes in one.
+# PostgreSQL counts all changes in one narrow index.
 _COUNTED = ("sys_class_name", "assignment_group", "state", "type", "risk")
 index_of_counts("ix_task_counts", *(_COLUMNS[_column] for _column in _COUNTED))
 _is_on_hold = _COLUMNS["on_hold"] == true()

@@ -1,4 +1,4 @@
-"""Figures that jobs keep: exchanges by hour and day, how far they are counted, and the dashboard of a large desk."""
+"""Figures that jobs keep: exchanges by hour and day, how far they are counted, and those of the dashboard."""
 
 from datetime import datetime
 from typing import Any

@@ -85,7 +85,7 @@ class Task(Record, Base):
         # Filter, class, and the usual orders in one index, so that a page is found and counted in the index alone.
         Index("ix_task_state_page", "state", "sys_class_name", "sys_created_on", "sys_id", "number"),
         Index("ix_task_group_state", "assignment_group", "state", *_PAGE, "number"),
-        # SQLite would prefer it to those that are sorted by time, since it begins with the class.
+        # Not on SQLite, which would prefer this index to those that are sorted by time, since it begins with the class.
         Index("ix_task_number", "sys_class_name", "number", "sys_id").ddl_if(dialect="postgresql"),
         Index("ix_task_sys_created_on", "sys_created_on", "sys_id", "sys_class_name"),
         Index("ix_task_sys_updated_on", "sys_updated_on", "sys_id", "sys_class_name"),

@@ -1,15 +1,15 @@
-"""The short way of a request that has arrived whole: from Granian's thread to a thread of the app, and back to Granian.
+"""The direct path of a complete request: from Granian's thread to a thread of the app, and back to Granian.
 
     Granian ──> Loop.call_soon_threadsafe() ──> Direct.take() ──┬── complete ──> threads: the WSGI app ──> send()
                                                                 │                   │ a long response, or the app waits
                                                                 └── late ───────────┴──> event loop: front.py
 
-The event loop would wake up three times for such a request, and take the interpreter from the thread that works. It is
-needed only for requests and responses that wait for a client. See decision 0020.
+The event loop would wake up three times for such a request, and each time compete for the interpreter lock (GIL) with
+the thread that works. It is needed only for requests and responses that wait for a client. See decision 0020.
 
 Granian calls `call_soon_threadsafe` on a thread of its own, with two arguments for each new request: the coroutine
-that would answer it, and the object with its scope and its `receive` and `send`. A call of any other form takes the way
-over the event loop, and so would every request if Granian changed this.
+that would answer it, and the object with its scope and its `receive` and `send`. A call of any other form goes
+through the event loop, and so would every request if Granian changed this.
 """
 
 import logging
@@ -85,7 +85,7 @@ class Arrival:
             self.continue_in_loop(first=first)
 
     def continue_in_loop(self, outcome: Any = None, first: "Future[dict[str, Any]] | None" = None) -> None:
-        """Give the request to the event loop."""
+        """Pass the request to the event loop."""
         self.watcher.scope[BEGUN] = Begun(self.environ, outcome, first)
         with suppress(RuntimeError):  # the event loop is closed because the process ends
             self._in_loop()
@@ -160,7 +160,7 @@ class Direct:
         loop.call_later(SECONDS_AT_ONCE, self._look, loop)
 
     def _look(self, loop: "Loop") -> None:
-        """Give late arrivals to the event loop."""
+        """Pass requests whose body is late to the event loop."""
         late = time.monotonic() - SECONDS_AT_ONCE
         for arrival in self._arrivals.copy():
             if arrival.began_at <= late:

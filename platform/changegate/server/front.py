@@ -8,7 +8,7 @@
 Only the event loop waits for clients; its deadlines are in `waits.py`. A thread holds a request only while the app
 works. If the app needs a long body (`BodyAwaited`) or a fetch (`Postponed`), the thread is freed, the event loop waits,
 and the same request then runs again from its start. A long response is built part by part, each part after the client
-has taken the previous one. A request that has arrived whole takes a shorter way: `direct.py`. See decision 0020.
+has taken the previous one. A request that has arrived as a whole bypasses the loop: `direct.py`. See decision 0020.
 """
 
 from asyncio import Task, ensure_future, get_running_loop, wait

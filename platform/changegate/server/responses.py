@@ -100,7 +100,8 @@ async def stream_response(
     making: Future[Any] | None = None
     try:
         with Wait(waits, environ, is_for_body=False) as wait:
-            # The last part may be empty. A client that has all bytes of a known length before is not gone.
+            # Granian reports the end of the request once all bytes of a known length are sent. The client is then not
+            # gone, and only an empty part may follow.
             while part is not None and not (part and gone.done()):
                 for start in range(0, len(part), PIECE_BYTES):
                     piece = part[start : start + PIECE_BYTES]

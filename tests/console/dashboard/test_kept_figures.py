@@ -1,4 +1,4 @@
-"""The figures of a desk with many changes, which a job keeps."""
+"""The figures of an instance with many changes, which a job stores."""
 
 import pytest
 from flask import Flask

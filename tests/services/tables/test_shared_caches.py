@@ -115,7 +115,7 @@ def test_no_cache_of_the_services_holds_a_caller(people: list[Caller]) -> None:
         list_attachments([CHANGES], caller, parse_encoded_query(""), {}, limit=9, offset=0)
     del caller
     if copies_in_memory():
-        # Unless only a cycle keeps them. To collect takes seconds late in a run of all tests.
+        # Only reference cycles are left to collect. That takes seconds late in a run of all tests.
         gc.collect()
     assert copies_in_memory() == []
     assert select_fields(CHANGES, people[0].permissions, SHOWN) is select_fields(CHANGES, people[1].permissions, SHOWN)
@@ -127,7 +127,7 @@ def test_no_cache_of_the_services_holds_a_caller(people: list[Caller]) -> None:
 
 
 class CallerCopy(Caller):
-    """A caller of which it is known how long it stays in memory."""
+    """A caller whose copies in memory are tracked by weak references."""
 
     references: ClassVar[list[ref["CallerCopy"]]] = []
 

@@ -92,7 +92,7 @@ def _containing(table: Table, caller: Caller, text: str) -> list[WireRecord]:
     names = [name for name in (table.display_field, table.login_field) if name]
     containing = _matching(table, caller, names, [Condition(name, "LIKE", text) for name in names])
     if all(any(each[name].lower().startswith(text.lower()) for name in names) for each in containing):
-        # There are none, or the search below would find the same ones first.
+        # The search below would find the same records first.
         return containing
     at_start = [Condition(name, "STARTSWITH", text) for name in names]
     first = _matching(table, caller, names, [*at_start, Condition(table.display_field, "LIKE", f" {text}")])

@@ -49,7 +49,7 @@ def list_due(at: datetime, limit: int) -> list[str]:
     is_current = (approvals["asked_by_policy"], approvals["voided_at"].is_(None), approvals["round"] == latest)
     decision = select(ChgApprovalDecision.sys_id).where(ChgApprovalDecision.change_request == tasks["sys_id"])
     is_unasked = (tasks["sys_class_name"] == "change_request", tasks["state"].in_(STAGES), ~decision.exists())
-    # Each part has an index, and none reads the other changes that wait: there may be many.
+    # An index finds the rows of each part. No part reads the other changes that wait for approval, which may be many.
     needing = union(
         select(change).where(*is_due, *is_current),
         select(change).where(*is_over, *is_current),

@@ -1,7 +1,7 @@
-"""The figures of the dashboard: of the records that a user may read, or kept by a job.
+"""The figures of the dashboard: of the records that a user may read, or stored by a job.
 
-Begin with `charts`, which is the list of what is counted. `figures` reads the figures, and `kept` has those of a desk
-with many changes.
+Begin with `charts`, which lists the charts and numbers. `figures` reads the figures, and `kept` stores them if there
+are many changes.
 """
 
 from changegate.services.dashboard.kept import find_figures

@@ -1,4 +1,4 @@
-"""What the dashboard shows: groups of records, by their table, query, and field, and numbers of changes."""
+"""The definitions of the dashboard's charts and numbers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

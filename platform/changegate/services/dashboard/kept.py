@@ -1,4 +1,4 @@
-"""The figures of a desk with many changes, kept by a job for the users who may read all of them.
+"""The figures of an instance with many changes, stored by a job for the users who may read all of them.
 
 Counting the changes of 90 days takes some 0.4 s at a million changes, and reads none of the others.
 """
@@ -23,9 +23,9 @@ from changegate.services.tables.registry import get_table
 from changegate.services.tables.visibility import restriction_of
 
 INTERVAL = timedelta(minutes=5)
-# If no worker keeps them up to date, figures are read as on a small desk.
+# If no worker updates them, they are not used, and each page reads current figures.
 LONGEST_KEPT = timedelta(hours=1)
-# With more recent changes than these, figures are kept.
+# If there are more recent changes, a job stores the figures.
 MOST_READ_AT_ONCE = 5000
 _ONLY_ROW = 1
 _KEEP = Upsert(DashboardFigures.__table__, lambda _old, _new: true())

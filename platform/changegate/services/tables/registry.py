@@ -65,7 +65,7 @@ class Table:
     - `contended_field` is a field that callers race to change: a refused write of it is a conflict (409) if another
       caller has changed it meanwhile.
     - `restated_fields` are given to `before_update` even if a request repeats their stored value, and so confirms it.
-    - `sorted_as` has fields that are sorted by another one, which has an index and the same order.
+    - `sorted_as` maps fields to the field by which they are sorted, which has the same order and an index.
     - `observer` follows the writes of records.
     - `write_limit` says in words which records callers may write, where the rules refuse others.
     - `own_groups` is the clause, in the table of groups, for references to groups of the caller.

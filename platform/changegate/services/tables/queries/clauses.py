@@ -159,7 +159,7 @@ def _group_clause(inquiry: Inquiry, group: AllOf) -> Clause | None:
     others = _joined(and_, clauses)
     if overlap is None or others is None:
         return others if overlap is None else overlap
-    # However few rows SQLite expects of the others: a busy group has thousands of changes.
+    # Even if SQLite expects few rows for the others: a busy group has thousands of changes.
     return Expression(matched_after, overlap, others)
 
 

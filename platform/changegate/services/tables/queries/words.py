@@ -69,7 +69,7 @@ def _word_clause(
 def _find_candidates(
     inquiry: Inquiry, searched: _Searched, users: Mapping[str, Sequence[str]]
 ) -> dict[str, Clause | None]:
-    """Return, by word, clauses for rows whose texts may contain it; `users` are those who are named so."""
+    """Return, by word, clauses for rows whose texts may contain it; `users` maps it to users with that name."""
     walks = inquiry.walks
     index = find_text_index(walks.table.source)
     if index is None or not all(field.path in index.names for field in searched.texts):

@@ -161,7 +161,7 @@ class Matching:
         return self._bounded(page).order_by(*orders)
 
     def _from_key(self, page: Select[Any], value: ColumnElement[Any], sys_id: ColumnElement[Any]) -> Select[Any]:
-        """Return the statement of a page that begins after a key, if it does, and is sorted by `value` and `sys_id`."""
+        """Restrict a page that is sorted by `value` and `sys_id` to the rows after the key, if the request has one."""
         if self._sort_key is None or not self._begins_after:
             return page
         _, is_descending = self._sort_key
