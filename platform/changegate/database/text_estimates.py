@@ -1,7 +1,7 @@
 """The part of a fragment that a pg_trgm index finds fastest: without the trigrams that many texts contain.
 
-For each trigram of a fragment, the index reads where it occurs. PostgreSQL estimates the number of rows with a trigram
-from the sample of the texts in its statistics:
+The index reads the rows of each trigram of the words in a fragment. For any three characters, PostgreSQL estimates the
+number of rows from the sample of the texts in its statistics:
 
     srv-00417      srv, rv-, v-0, -00: a third of the rows or more     004, 041, 417: a few in a hundred
                                                                        └── 00417 is looked up ──┘
