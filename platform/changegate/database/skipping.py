@@ -41,8 +41,8 @@ from changegate.database.dialects import is_postgres
 from changegate.database.unit_of_work import connection
 
 MATCHES = "matches"
-# Key in the `info` of the indexes for counts, which only PostgreSQL has.
-FOR_COUNTS = "for_counts"
+# In the `info` of the indexes for counts, and of all those that only PostgreSQL has.
+FOR_COUNTS, NOT_ON_SQLITE = "for_counts", "not_on_sqlite"
 Clauses = Sequence[ColumnElement[Any]]
 # Conditions with more parts are not compared twice. Copied, they would also lose their nesting, and exceed a limit of
 # SQLite.
@@ -62,7 +62,7 @@ def count_ranges(table: Table, conditions: Clauses, groups: Clauses = ()) -> Sub
     if is_postgres(connection()):
         return None if read is None or not groups else _count_sorted(table, clauses, read, groups)
     found = {clause.left: clause for clause in clauses if _is_finding(clause)}
-    indexes = [index for index in table.indexes if FOR_COUNTS not in index.info]
+    indexes = [index for index in table.indexes if NOT_ON_SQLITE not in index.info]
     if read is None or (not groups and found.keys() == read and any(_is_beginning(read, of) for of in indexes)):
         return None
     named = read | {*groups}

@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, MappedColumn, mapped_column
 
-from changegate.database.skipping import FOR_COUNTS
+from changegate.database.skipping import FOR_COUNTS, NOT_ON_SQLITE
 from changegate.database.text_search import BEGINNINGS
 
 SYS_ID_LENGTH = 32
@@ -246,7 +246,7 @@ def index_of_counts(name: str, *columns: Column[Any]) -> Index:
     It has 7 bytes for each record instead of the 100 of an index with an order and the sys_id, so counts take half as
     long. SQLite stores each entry, and would gain little.
     """
-    index: Index = Index(name, *columns, info={FOR_COUNTS: True}).ddl_if(dialect="postgresql")
+    index: Index = Index(name, *columns, info={FOR_COUNTS: True, NOT_ON_SQLITE: True}).ddl_if(dialect="postgresql")
     return index
 
 

@@ -6,6 +6,7 @@ from sqlalchemy import Index, Sequence
 from sqlalchemy.orm import Mapped
 
 from changegate.database import Base
+from changegate.database.skipping import NOT_ON_SQLITE
 from changegate.models.base import (
     Record,
     boolean,
@@ -86,7 +87,9 @@ class Task(Record, Base):
         Index("ix_task_state_page", "state", "sys_class_name", "sys_created_on", "sys_id", "number"),
         Index("ix_task_group_state", "assignment_group", "state", *_PAGE, "number"),
         # Not on SQLite, which would prefer this index to those that are sorted by time, since it begins with the class.
-        Index("ix_task_number", "sys_class_name", "number", "sys_id").ddl_if(dialect="postgresql"),
+        Index("ix_task_number", "sys_class_name", "number", "sys_id", info={NOT_ON_SQLITE: True}).ddl_if(
+            dialect="postgresql"
+        ),
         Index("ix_task_sys_created_on", "sys_created_on", "sys_id", "sys_class_name"),
         Index("ix_task_sys_updated_on", "sys_updated_on", "sys_id", "sys_class_name"),
     )
