@@ -240,14 +240,19 @@ def index_on_sqlite(name: str, condition: ColumnElement[bool], *columns: Column[
     return index
 
 
+def index_on_postgres(name: str, *columns: Column[Any], **info: Any) -> Index:
+    """Declare an index that only PostgreSQL has."""
+    index: Index = Index(name, *columns, info={NOT_ON_SQLITE: True, **info}).ddl_if(dialect="postgresql")
+    return index
+
+
 def index_of_counts(name: str, *columns: Column[Any]) -> Index:
     """Declare an index of columns with few values, only for PostgreSQL, which stores equal entries together.
 
     It has 7 bytes for each record instead of the 100 of an index with an order and the sys_id, so counts take half as
     long. SQLite stores each entry, and would gain little.
     """
-    index: Index = Index(name, *columns, info={FOR_COUNTS: True, NOT_ON_SQLITE: True}).ddl_if(dialect="postgresql")
-    return index
+    return index_on_postgres(name, *columns, **{FOR_COUNTS: True})
 
 
 def _flags(options: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from sqlalchemy import Index, Sequence
 from sqlalchemy.orm import Mapped
 
 from changegate.database import Base
-from changegate.database.skipping import NOT_ON_SQLITE
 from changegate.models.base import (
     Record,
     boolean,
@@ -18,6 +17,7 @@ from changegate.models.base import (
     index_of_few,
     index_of_filled,
     index_of_filled_text,
+    index_on_postgres,
     instant,
     integer,
     integer_choice,
@@ -86,10 +86,6 @@ class Task(Record, Base):
         # Filter, class, and the usual orders in one index, so that a page is found and counted in the index alone.
         Index("ix_task_state_page", "state", "sys_class_name", "sys_created_on", "sys_id", "number"),
         Index("ix_task_group_state", "assignment_group", "state", *_PAGE, "number"),
-        # Not on SQLite, which would prefer this index to those that are sorted by time, since it begins with the class.
-        Index("ix_task_number", "sys_class_name", "number", "sys_id", info={NOT_ON_SQLITE: True}).ddl_if(
-            dialect="postgresql"
-        ),
         Index("ix_task_sys_created_on", "sys_created_on", "sys_id", "sys_class_name"),
         Index("ix_task_sys_updated_on", "sys_updated_on", "sys_id", "sys_class_name"),
     )
@@ -201,4 +197,7 @@ index_of_few("ix_task_watched", _is_watched, *(_COLUMNS[_column] for _column in 
 # For the searches of pipelines: the change they created, and those of a commit or a repository.
 for _name, *_others in (("correlation_id",), ("source_repository", *_PAGE), ("source_commit",)):
     index_of_filled_text(*(_COLUMNS[_column] for _column in (_name, *_others)))
+# For searches by the first words of a change.
 index_of_beginnings(*(_COLUMNS[_column] for _column in ("short_description", *_PAGE)))
+# SQLite would prefer it to the indexes that are sorted by time, since it begins with the class.
+index_on_postgres("ix_task_number", *(_COLUMNS[_column] for _column in ("sys_class_name", "number", "sys_id")))
