@@ -170,7 +170,7 @@ class Direct:
                     arrival.continue_in_loop(first=arrival.late)
         # In this order: if an arrival comes between the two lines, `take` looks for it.
         self._is_looking = False
-        if self._arrivals:
+        if self._arrivals and not self._is_looking:
             self._is_looking = True
             self._look_later(loop)
 
