@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -143,6 +144,39 @@ def test_a_statement_that_takes_long_is_not_cut(routed_app: Flask) -> None:
     found: list[Any] = []
     run_silently(routed_app, "SELECT 1 FROM pg_sleep(3)", found).join(GENEROUS_SECONDS)
     assert found[1] == [(1,)]
+
+
+def test_a_statement_that_was_just_answered_is_not_cut(routed_app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server no longer runs the statement, but the thread reads the answer only when the watch has asked."""
+    found: list[Any] = []
+    is_asked, may_read, require_success = threading.Event(), threading.Event(), DirectConnection._require_success
+
+    def read_late(driver: DirectConnection, result: Any) -> Any:
+        may_read.wait(GENEROUS_SECONDS)
+        return require_success(driver, result)
+
+    def is_lost(*_: Any) -> bool:
+        is_asked.set()
+        return True
+
+    def sleep(seconds: float) -> None:
+        if is_asked.is_set():
+            may_read.set()
+            wait_until(lambda: not found[0].awaiting)
+        time.sleep(seconds)
+
+    monkeypatch.setattr(DirectConnection, "_require_success", read_late)
+    monkeypatch.setattr(silence, "_is_lost", is_lost)
+    monkeypatch.setattr(silence, "time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
+    run_silently(routed_app, "SELECT 1", found).join(GENEROUS_SECONDS)
+    assert found[1] == [(1,)]
+    assert not found[0]._is_cut
+
+
+def test_a_connection_that_was_cut_after_its_last_answer_is_not_used_again(routed_app: Flask) -> None:
+    with routed_app.app_context():
+        driver_of(connection()).cut()
+    assert create(routed_app) == 201
 
 
 def test_a_request_out_of_time_is_cut_where_the_server_knows_no_limit(

@@ -96,6 +96,7 @@ class DirectConnection(psycopg.Connection[Any]):
         # A descriptor of its own: libpq may close its descriptor, and another thread open a file with the same number,
         # just when the watch shuts this connection down.
         self._socket = socket.socket(fileno=os.dup(self.pgconn.socket))
+        self._is_cut = False
         watch.add(self)
 
     def close(self) -> None:
@@ -108,6 +109,7 @@ class DirectConnection(psycopg.Connection[Any]):
 
     def cut(self) -> None:
         """End the connection for a thread that waits for it; only the watch calls this, on a thread of its own."""
+        self._is_cut = True
         with suppress(OSError):  # it was lost in the meantime
             self._socket.shutdown(socket.SHUT_RDWR)
 
@@ -135,7 +137,12 @@ class DirectConnection(psycopg.Connection[Any]):
             super().commit()
 
     def rollback(self) -> None:
-        """Roll the transaction back, if one is open."""
+        """Roll the transaction back, if one is open. Raises `psycopg.OperationalError` if the connection was cut.
+
+        libpq may have read an answer that came just before the cut, and would notice the cut at the next statement.
+        """
+        if self._is_cut:
+            raise psycopg.OperationalError("the connection was cut")
         if self.pgconn.transaction_status != TransactionStatus.IDLE:
             super().rollback()
 

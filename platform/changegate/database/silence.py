@@ -5,9 +5,11 @@
                ├── the time of its request is over ─────────────────────────────────────────────> cut
                └── for PROBE_AFTER: connects to the same address and asks about the statement
                      ├── no answer: a frozen host, a lost network ──────────────────────────────> cut
-                     ├── the server does not run it: a proxy forwards to another server now ────> cut
+                     ├── the server does not run it, and WATCH_SECONDS later there is no answer:
+                     │   a proxy forwards to another server now ────────────────────────────────> cut
                      └── its commit waits for a standby for MOST_SECONDS_FOR_STANDBY ───────────> cut
-    cut      shutdown(2): libpq reads the end of the connection, and the thread gets an OperationalError
+    cut      shutdown(2): libpq reads the end of the connection, and the thread gets an OperationalError;
+             if the answer came at this moment, the connection is not used again after the rollback
 
 A frozen host still acknowledges packets, so the options of TCP (`engine.py`) do not notice it. See decision 0030.
 """
@@ -121,7 +123,11 @@ def _find_silent(
     if own not in found:
         # A pooler is in between, which gives each client a PID of its own: only the request's time limits the wait.
         return []
-    return [(each, wait) for each, wait in waits if _is_lost(found.get(each.pid), time.monotonic() - wait[0])]
+    lost = [(each, wait) for each, wait in waits if _is_lost(found.get(each.pid), time.monotonic() - wait[0])]
+    if lost:
+        # An answer may be on its way, or its thread about to read it: then the wait ends before `_cut`.
+        time.sleep(WATCH_SECONDS)
+    return lost
 
 
 def _ask(probe: psycopg.Connection[Any], pids: list[int]) -> dict[int, tuple[str, str]]:
