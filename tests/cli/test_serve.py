@@ -8,11 +8,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import requests
 
+from tests.cli.conftest import Run
 from tests.support.servers import (
     Running,
     environment_of,
@@ -25,6 +28,8 @@ from tests.support.servers import (
 from tests.support.slow_clients import FORM, head
 from tests.support.speedups import noted_processes
 
+# The command has the same name as its module.
+serve = import_module("changegate.cli.serve")
 STOP_SECONDS = 60
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -213,13 +218,24 @@ def test_http_is_not_spoken_where_tls_is(secured: Running) -> None:
         _get(secured.url.replace("https:", "http:") + "/healthz")
 
 
-def test_a_busy_port_is_refused_with_a_sentence(tmp_path: Path) -> None:
+def test_a_busy_port_is_refused_with_a_sentence(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "PORT_SECONDS", 0)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        ended = run_changegate("serve", "--port", str(port), environment=environment_of(tmp_path / "instance"))
+        ended = run("serve", "--port", str(port))
 
-    assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr == f"changegate: Cannot listen on 127.0.0.1 port {port}: Address already in use.\n"
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.splitlines() == [
+        f"Waiting up to 0 seconds: 127.0.0.1 port {port} is in use.",
+        f"changegate: Cannot listen on 127.0.0.1 port {port}: Address already in use.",
+    ]
+
+
+def test_a_port_that_becomes_free_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        monkeypatch.setattr(serve, "time", SimpleNamespace(monotonic=time.monotonic, sleep=lambda _: listener.close()))
+        serve.require_free_port("127.0.0.1", port, waits=True)
 
 
 def test_an_address_of_another_machine_is_refused_with_a_sentence(tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
 """`changegate serve`: prepare the instance, then serve it with Granian."""
 
 import ctypes
+import errno
 import gc
 import os
 import resource
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
@@ -37,6 +39,8 @@ DEFAULT_PORT = 8080
 DEFAULT_THREADS = Settings.threads
 # Requests that have begun are finished: none may take longer than the first part.
 KILL_TIMEOUT_SECONDS = int(MAX_EXECUTION_TIME.total_seconds()) + 5
+# Killed workers free their port as soon as they have ended, others when their requests are finished.
+PORT_SECONDS = 10
 # For each worker; high, so that idle connections leave room for others.
 MOST_CONNECTIONS = 4096
 # Requests create few reference cycles, and the collector's default is to run ten times in a request.
@@ -73,7 +77,7 @@ PR_SET_PDEATHSIG = 1
 @click.option("--tls", is_flag=True, help="Serve HTTPS with a certificate from a local CA in the instance folder.")
 def serve(host: str, port: int, workers: int, threads: int, pins_workers: bool, runs_jobs: bool, tls: bool) -> None:
     """Prepare the instance and serve it until interrupted."""
-    require_free_port(host, port)
+    require_free_port(host, port, waits=True)
     is_base_url_set = _name_base_url(f"{'https' if tls else 'http'}://{_in_url(host)}:{port}")
     app = create_app(instance_path=default_instance_path())
     prepare_instance(app)
@@ -95,15 +99,33 @@ def _name_base_url(url: str) -> bool:
     return is_configured
 
 
-def require_free_port(host: str, port: int) -> None:
-    """Raise `ChangegateError` if the server cannot listen on the port."""
+def require_free_port(host: str, port: int, *, waits: bool = False) -> None:
+    """Raise `ChangegateError` if the server cannot listen on the port.
+
+    With `waits`, first wait for a process that uses it: after a crash, a supervisor may start the server again before
+    the old workers have ended.
+    """
+    problem = _find_obstacle(host, port)
+    if waits and problem is not None and problem.errno == errno.EADDRINUSE:
+        click.echo(f"Waiting up to {PORT_SECONDS} seconds: {host} port {port} is in use.", err=True)
+        end = time.monotonic() + PORT_SECONDS
+        while problem is not None and time.monotonic() < end:
+            time.sleep(0.1)
+            problem = _find_obstacle(host, port)
+    if problem is not None:
+        raise ChangegateError(f"Cannot listen on {host} port {port}: {problem.strerror}.")
+
+
+def _find_obstacle(host: str, port: int) -> OSError | None:
+    """Return why the server cannot listen on a port, or None."""
     # Granian shares ports (SO_REUSEPORT): a second server would start, and get half of the requests.
     try:
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
-    except OSError as error:
-        raise ChangegateError(f"Cannot listen on {host} port {port}: {error.strerror}.") from None
+    except OSError as problem:
+        return problem
+    return None
 
 
 def run_server(
