@@ -20,14 +20,14 @@ from benchmarks.databases import (
     has_postgres,
     start_postgres,
 )
-from benchmarks.desk import write_queries as document_queries
 from benchmarks.errors import BenchFailed
 from benchmarks.load import require_wrk
 from benchmarks.memory import page_through
 from benchmarks.processors import OTHERS, kept_to
+from benchmarks.query_times import write_queries as document_queries
 from benchmarks.report import Findings, show, write_json
 from benchmarks.rounds import measure
-from benchmarks.selection import DESK, OF_A_MILLION, Selection, select
+from benchmarks.selection import OF_A_MILLION, QUERIES, Selection, select
 from benchmarks.stage import StageSetting, Tell
 
 USUAL_SIZE = 100_000
@@ -51,10 +51,10 @@ def run(databases: Databases, folder: Path, plan: Plan, tell: Tell) -> Findings:
         setting = StageSetting(stack, databases, folder, tell)
         stage = setting.set_stage(plan.sizes, only_floors=plan.only_floors, selection=plan.selection)
         memory = None
-        if stage.desk and plan.selection.is_all:
+        if stage.site and plan.selection.is_all:
             # First of all, while the worker has done nothing else.
             tell(f"{databases.name}: reading {plan.sizes[0]:,} records in pages")
-            memory = page_through(stage.desk)
+            memory = page_through(stage.site)
         results = measure(stage.cases, plan.runs, plan.seconds, lambda said: tell(f"{databases.name}: {said}"))
         bounds = [*tail_bounds(results), *stage.bounds()]
         queries = stage.living[-1].found if stage.living else ()
@@ -96,7 +96,7 @@ def measure_all(names: Sequence[str], plan: Plan, console: Console) -> Iterator[
     help="Only this one; else both, PostgreSQL where it is installed.",
 )
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the numbers to a file.")
-@click.option("--write-queries", is_flag=True, help="Write what --only desk showed to docs/queries.md.")
+@click.option("--write-queries", is_flag=True, help="Write what --only queries showed to docs/queries.md.")
 @click.option("--only-floors", is_flag=True, help="Measure the floors alone.")
 @click.option("--only", metavar="CASES", help="Only these, as d,f or d-flood or scopes, and what they stand beside.")
 def main(
@@ -115,7 +115,7 @@ def main(
         seconds = runs = 1
     with_million = not quick if million is None else million
     selection = select(only)
-    with_million = with_million and not only_floors and selection.wants(*OF_A_MILLION, *DESK)
+    with_million = with_million and not only_floors and selection.wants(*OF_A_MILLION, QUERIES)
     sizes = [USUAL_SIZE, GREAT_SIZE] if with_million else [USUAL_SIZE]
     require_wrk()
     console = Console()

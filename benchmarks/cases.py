@@ -62,8 +62,8 @@ def floor_cases(base_url: str, folder: Path, signer: Signer, sys_ids: Sequence[s
 
 
 @dataclass(frozen=True)
-class Desk:
-    """A served desk of one size, with who calls it; `mark` ends the names of its cases."""
+class ServedSite:
+    """A served instance of one size, and the credentials of its callers; `mark` ends the names of its cases."""
 
     server: Server
     folder: Path

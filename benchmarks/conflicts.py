@@ -20,7 +20,7 @@ from sqlalchemy import create_engine, insert
 
 from benchmarks.bounds import Bound
 from benchmarks.bulk import Row
-from benchmarks.cases import Desk
+from benchmarks.cases import ServedSite
 from benchmarks.errors import BenchFailed
 from benchmarks.product import ADMIN_PASSWORD, CHANGE_PATH
 from changegate.models import ChangeRequest, CmdbCi
@@ -34,9 +34,9 @@ STAMP = "%Y-%m-%d %H:%M:%S"
 
 @dataclass(frozen=True)
 class Conflicts:
-    """A desk with an item that `changes` changes are about, of which `overlapping` begin at the same time."""
+    """An instance with an item of `changes` changes, of which `overlapping` begin at the same time."""
 
-    desk: Desk
+    site: ServedSite
     database_url: str
     changes: int = BUSY_CHANGES
     overlapping: int = OVERLAPPING
@@ -88,7 +88,7 @@ class Conflicts:
             }
 
     def _connection(self) -> HTTPConnection:
-        return HTTPConnection(urlsplit(self.desk.server.base_url).netloc)
+        return HTTPConnection(urlsplit(self.site.server.base_url).netloc)
 
     def _timed(self, connection: HTTPConnection, path: str, fields: dict[str, Any]) -> float:
         begun = time.perf_counter()
@@ -96,7 +96,7 @@ class Conflicts:
         return time.perf_counter() - begun
 
     def _send(self, connection: HTTPConnection, method: str, path: str, fields: dict[str, Any]) -> Any:
-        credentials = b64encode(f"admin:{self.desk.instance.env[ADMIN_PASSWORD]}".encode()).decode()
+        credentials = b64encode(f"admin:{self.site.instance.env[ADMIN_PASSWORD]}".encode()).decode()
         headers = {"Authorization": f"Basic {credentials}", "Content-Type": "application/json"}
         connection.request(method, path, json.dumps(fields), headers)
         answer = connection.getresponse()

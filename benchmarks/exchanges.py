@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.cases import Beside, Case, Desk, nothing
+from benchmarks.cases import Beside, Case, ServedSite, nothing
 from benchmarks.load import Traffic, write_feed
 from benchmarks.product import TOKEN_PATH, Instance
 from benchmarks.signing import Signer
@@ -40,10 +40,10 @@ class Exchanges:
         return Case(name, label, base_url, self.traffic, beside)
 
 
-def exchange_cases(desk: Desk, signer: Signer) -> list[Case]:
+def exchange_cases(site: ServedSite, signer: Signer) -> list[Case]:
     """Return the cases of a warm exchange, one for each algorithm."""
-    rs256, es256 = (Exchanges(desk.folder, desk.instance, signer, alg) for alg in ("RS256", "ES256"))
+    rs256, es256 = (Exchanges(site.folder, site.instance, signer, alg) for alg in ("RS256", "ES256"))
     return [
-        rs256.case("d-rs256", "token exchange", desk.server.base_url),
-        es256.case("d-es256", "token exchange", desk.server.base_url),
+        rs256.case("d-rs256", "token exchange", site.server.base_url),
+        es256.case("d-es256", "token exchange", site.server.base_url),
     ]

@@ -1,6 +1,6 @@
-"""Two years of an uneven desk: nine in ten changes have ended, and a few people, groups, and items have most of them.
+"""Two years of changes: nine in ten have ended, and a few people, groups, and items have most of them.
 
-The same size always gives the same desk. `Life` names what the queries of `desk_queries` are about.
+The same size always gives the same records. `Life` contains the sys_ids that `common_queries` need.
 """
 
 from collections.abc import Iterator, Sequence
@@ -80,7 +80,7 @@ class Life:
 
 
 def life_of(changes: int) -> Life:
-    """Return whom and what the changes of a desk of this size refer to."""
+    """Return the records to which so many changes refer."""
     tenfold = changes >= 1_000_000
     counts = {"user": 1000 if tenfold else 300, "group": 40 if tenfold else 10, "item": changes // 50 or 1}
     people, groups, items = ([sys_id_of(kind, n) for n in range(count)] for kind, count in counts.items())

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from benchmarks.bounds import Bound
-from benchmarks.cases import Desk
+from benchmarks.cases import ServedSite
 from benchmarks.errors import BenchFailed
 from benchmarks.product import ADMIN_PASSWORD, CHANGE_PATH, USER, change_body, list_path
 
@@ -49,9 +49,9 @@ class Person:
         return json.loads(said)["result"]
 
 
-def person(stack: ExitStack, desk: Desk, name: str, password: str) -> Person:
+def person(stack: ExitStack, site: ServedSite, name: str, password: str) -> Person:
     """Return a person who is connected until the stack ends."""
-    where = urlsplit(desk.server.base_url)
+    where = urlsplit(site.server.base_url)
     connection = stack.enter_context(closing(HTTPConnection(str(where.hostname), where.port, timeout=30)))
     return Person(connection, "Basic " + b64encode(f"{name}:{password}".encode()).decode())
 
@@ -60,7 +60,7 @@ def person(stack: ExitStack, desk: Desk, name: str, password: str) -> Person:
 class Lives:
     """The people of the lives, and how long each kind of step took, in seconds."""
 
-    desk: Desk
+    site: ServedSite
     group: str = ""
     took: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
@@ -80,17 +80,17 @@ class Lives:
         ]
 
     def _gather(self, stack: ExitStack) -> None:
-        instance = self.desk.instance
+        instance = self.site.instance
         password = instance.env[ADMIN_PASSWORD]
-        admin = person(stack, self.desk, "admin", password)
+        admin = person(stack, self.site, "admin", password)
         for name in ("bench.peer", "bench.cab"):
             admin.send("POST", f"{TABLE}/sys_user", {"user_name": name, "user_password": password})
         self.group = admin.send("POST", f"{TABLE}/sys_user_group", {"name": "Bench"})["sys_id"]
         [cab] = admin.send("GET", f"{TABLE}/sys_user_group?sysparm_query=name=CAB%20Approval")
         for group, name in ((self.group, "bench.peer"), (cab["sys_id"], "bench.cab")):
             admin.send("POST", f"{TABLE}/sys_user_grmember", {"group": group, "user": name})
-        self.requester = person(stack, self.desk, USER, instance.password)
-        self.peer, self.board = (person(stack, self.desk, name, password) for name in ("bench.peer", "bench.cab"))
+        self.requester = person(stack, self.site, USER, instance.password)
+        self.peer, self.board = (person(stack, self.site, name, password) for name in ("bench.peer", "bench.cab"))
 
     def _live(self, number: int) -> None:
         fields = {**json.loads(change_body(number)), "assignment_group": self.group, "risk": "3"}

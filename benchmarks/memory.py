@@ -7,7 +7,7 @@ from pathlib import Path
 
 import requests
 
-from benchmarks.cases import Desk
+from benchmarks.cases import ServedSite
 from benchmarks.errors import BenchFailed
 from benchmarks.product import list_path
 from benchmarks.servers import THREADS
@@ -40,23 +40,23 @@ class Memory:
         return self.growth_mb <= BOUND_MB
 
 
-def page_through(desk: Desk) -> Memory | None:
-    """Read all that a desk was filled with, in pages; None where this system does not say what a process holds."""
+def page_through(site: ServedSite) -> Memory | None:
+    """Read all changes in pages, and return the memory of the worker; None if the system does not report it."""
     if not Path("/proc/self/status").exists():
         return None
-    records = desk.past.changes
+    records = site.past.changes
     with ThreadPoolExecutor(WARM_UP_CLIENTS) as pool:
-        list(pool.map(lambda page: _read(desk, [0], records), range(WARM_UP_PAGES)))
-    before = resident_mb(desk.server.pid)
-    _read(desk, range(0, records, PAGE_SIZE), records)
-    return Memory(records, before, resident_mb(desk.server.pid))
+        list(pool.map(lambda page: _read(site, [0], records), range(WARM_UP_PAGES)))
+    before = resident_mb(site.server.pid)
+    _read(site, range(0, records, PAGE_SIZE), records)
+    return Memory(records, before, resident_mb(site.server.pid))
 
 
-def _read(desk: Desk, offsets: Iterable[int], records: int) -> None:
+def _read(site: ServedSite, offsets: Iterable[int], records: int) -> None:
     with requests.Session() as session:
-        session.headers.update({"Authorization": desk.instance.basic(), "Accept": "application/json"})
+        session.headers.update({"Authorization": site.instance.basic(), "Accept": "application/json"})
         for offset in offsets:
-            _read_page(session, desk.server.base_url, offset, min(PAGE_SIZE, records - offset))
+            _read_page(session, site.server.base_url, offset, min(PAGE_SIZE, records - offset))
 
 
 def _read_page(session: requests.Session, base_url: str, offset: int, expected: int) -> None:

@@ -1,4 +1,4 @@
-"""A provider that is down while its keys, which a desk has in its cache, are past their freshness."""
+"""A provider that is down while its keys in the cache of an instance are stale."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -29,7 +29,7 @@ def take_down(provider: Provider, database_url: str, instance: Instance) -> None
 
 
 def count_failures(database_url: str, instance: Instance) -> int:
-    """Return how often in a row a desk has asked the provider in vain."""
+    """Return the number of consecutive failed fetches of an instance."""
     of_it = select(func.max(JwksCache.failures)).join(OAuthEntity, OAuthEntity.sys_id == JwksCache.entity_id)
     engine = create_engine(database_url)
     with engine.connect() as connection:

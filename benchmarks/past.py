@@ -1,4 +1,4 @@
-"""A desk with a past: people, groups, configuration items and the changes of five years."""
+"""The records of five years: people, groups, configuration items, and changes."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from changegate.models import ChangeRequest, CmdbCi, SysUser, SysUserGroup
 from changegate.models.change_request import CATEGORIES, CHANGE_TYPES, REASONS, RISKS
 from changegate.models.task import NUMBER_SEQUENCES, PRIORITIES, SysNumberCounter
 
-# A desk ten times as large has ten times as many groups, so that one of them always has 500 changes; it has ten times
-# as many changes in each state, though.
+# An instance that is ten times as large has ten times as many groups, so that a group always has 500 changes. It also
+# has ten times as many changes in each state.
 CHANGES_OF_A_GROUP = 500
 CHANGES_OF_A_USER = 1000
 SAMPLE = 2000
-# How the states of a desk's changes are spread, in percent: nearly all are closed or canceled.
+# How the states of changes are spread, in percent: nearly all are closed or canceled.
 STATES = {3: 82, 4: 6, -5: 3, -4: 2, -3: 1, -2: 2, -1: 2, 0: 2}
 ENDED = frozenset({3, 4})
 OPEN_STATES = tuple(state for state in STATES if state not in ENDED)

@@ -14,7 +14,7 @@ from time import perf_counter, sleep
 from typing import Any
 
 from benchmarks.bounds import Bound
-from benchmarks.cases import Desk
+from benchmarks.cases import ServedSite
 from benchmarks.lives import CHANGE_API, TABLE, Person, person
 from benchmarks.product import ADMIN_PASSWORD, CHANGE_PATH, USER, change_body
 
@@ -29,9 +29,9 @@ ZONES = ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Etc/UTC")
 
 @dataclass
 class Planning:
-    """A desk with freezes and policies that are switched on and off, and how long each kind of call took."""
+    """An instance with freezes and policies that are switched on and off, and the durations of each kind of call."""
 
-    desk: Desk
+    site: ServedSite
     freezes: list[str] = field(default_factory=list)
     policies: list[str] = field(default_factory=list)
     took: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
@@ -41,9 +41,9 @@ class Planning:
     ) -> Sequence[Bound]:
         """Create changes without and with what is in force, read windows, and return what that showed."""
         with ExitStack() as stack:
-            instance = self.desk.instance
-            admin = person(stack, self.desk, "admin", instance.env[ADMIN_PASSWORD])
-            requester = person(stack, self.desk, USER, instance.password)
+            instance = self.site.instance
+            admin = person(stack, self.site, "admin", instance.env[ADMIN_PASSWORD])
+            requester = person(stack, self.site, USER, instance.password)
             ci = admin.send("POST", f"{TABLE}/cmdb_ci", {"name": "bench-router"})["sys_id"]
             self._add(admin, freezes, policies)
             for _ in range(PHASES):
@@ -88,7 +88,7 @@ class Planning:
 
     def _read(self, requester: Person, ci: str, count: int) -> None:
         for number in range(count):
-            sys_id = self.desk.past.sys_ids[number % len(self.desk.past.sys_ids)]
+            sys_id = self.site.past.sys_ids[number % len(self.site.past.sys_ids)]
             self._timed("get", requester, "GET", f"{CHANGE_PATH}/{sys_id}")
             self._timed("windows", requester, "GET", f"{WINDOWS}?ci={ci}")
 

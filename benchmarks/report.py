@@ -13,9 +13,9 @@ from rich.table import Table
 
 from benchmarks.bounds import Bound
 from benchmarks.cases import Case
-from benchmarks.desk import Finding
 from benchmarks.load import CONNECTIONS
 from benchmarks.memory import BOUND_MB, PAGE_SIZE, Memory
+from benchmarks.query_times import Finding
 from benchmarks.ratios import ratios_of
 from benchmarks.rounds import Results
 

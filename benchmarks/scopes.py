@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import create_engine, select, text, update
 
-from benchmarks.cases import JSON, NEWEST_FIRST, PAGE_SIZE, Case, Desk
+from benchmarks.cases import JSON, NEWEST_FIRST, PAGE_SIZE, Case, ServedSite
 from benchmarks.errors import BenchFailed
 from benchmarks.exchanges import FORM
 from benchmarks.load import Traffic, write_feed
@@ -33,10 +33,10 @@ BODIES = 2000
 
 
 @dataclass(frozen=True)
-class ScopeDesk:
-    """A served desk with an integration for each thing that one may do, all of them run as the same user."""
+class ScopeSite:
+    """A served instance with an integration for each set of scopes; all of them run as the same user."""
 
-    desk: Desk
+    site: ServedSite
     database_url: str
     jwks_url: str
     signer: Signer
@@ -53,31 +53,31 @@ class ScopeDesk:
         ]
 
     def _enrol(self, name: str, *scopes: str, **fields: object) -> Instance:
-        instance, base_url = self.desk.instance, self.desk.server.base_url
+        instance, base_url = self.site.instance, self.site.server.base_url
         return instance.enrol(base_url, f"Bench, {name}", self.jwks_url, scopes=scopes, **fields)
 
     def _token(self, instance: Instance) -> str:
-        return get_token(self.desk.server.base_url, instance, self.signer.sign("RS256"))
+        return get_token(self.site.server.base_url, instance, self.signer.sign("RS256"))
 
     def _call(self, form: str, instance: Instance) -> Case:
-        paths = [f"{CHANGE_PATH}/{sys_id}" for sys_id in self.desk.past.sys_ids]
+        paths = [f"{CHANGE_PATH}/{sys_id}" for sys_id in self.site.past.sys_ids]
         return self._get(f"k-{form}", f"GET one, {form} token", self._token(instance), paths)
 
     def _introspection(self, form: str, instance: Instance) -> Case:
-        forms = write_feed(self.desk.folder / f"l-{form}", [instance.introspection_form(self._token(instance))])
+        forms = write_feed(self.site.folder / f"l-{form}", [instance.introspection_form(self._token(instance))])
         ask = Traffic(method="POST", path=INTROSPECTION_PATH, headers=(FORM,), feed=forms)
-        return Case(f"l-{form}", f"introspection, {form} token", self.desk.server.base_url, lambda _: ask)
+        return Case(f"l-{form}", f"introspection, {form} token", self.site.server.base_url, lambda _: ask)
 
     def _create(self, name: str, instance: Instance) -> Case:
-        bodies = write_feed(self.desk.folder / f"m-{name}", [change_body(number) for number in range(BODIES)])
+        bodies = write_feed(self.site.folder / f"m-{name}", [change_body(number) for number in range(BODIES)])
         headers = (bearer(self._token(instance)), *JSON)
         create = Traffic(method="POST", path=CHANGE_PATH, headers=headers, feed=bodies)
-        return Case(f"m-{name}", f"POST one, {name} token", self.desk.server.base_url, lambda _: create)
+        return Case(f"m-{name}", f"POST one, {name} token", self.site.server.base_url, lambda _: create)
 
     def _own_records(self) -> list[Case]:
         # One that creates nothing while it is measured, or its own changes would grow more and more.
         instance = self._enrol("reads its own", READ_OWN)
-        own = self.desk.past.sys_ids[:OWN_CHANGES]
+        own = self.site.past.sys_ids[:OWN_CHANGES]
         make_own(self.database_url, instance, own)
         token = self._token(instance)
         newest = NEWEST_FIRST.removeprefix("^")
@@ -88,9 +88,9 @@ class ScopeDesk:
         ]
 
     def _get(self, name: str, label: str, token: str, paths: list[str]) -> Case:
-        feed = write_feed(self.desk.folder / name, paths)
+        feed = write_feed(self.site.folder / name, paths)
         get = Traffic(method="GET", headers=(bearer(token), *JSON), feed=feed, feeds="path")
-        return Case(name, label, self.desk.server.base_url, lambda _: get)
+        return Case(name, label, self.site.server.base_url, lambda _: get)
 
 
 def make_own(database_url: str, instance: Instance, sys_ids: Sequence[str]) -> None:

@@ -12,13 +12,10 @@ EXCHANGES = ("d-rs256", "d-es256")
 TRUST = ("d-report", "d-rotation", "d-down", "d-calm", "d-flood")
 TABLES = ("e", "f", "h", "i", "j")
 SCOPES = ("k-opaque", "k-jwt", "l-opaque", "l-jwt", "m-unscoped", "m-scoped", "n-one", "n-own-1", "n-own-20")
-LIVES = ("lives",)
-PLANNING = ("planning",)
-PAGES = ("pages",)
-DESK = ("desk",)
-SIZES = ("sizes",)
 OF_A_MILLION = tuple(f"{name}{MILLION}" for name in ("e", "f", "h", "i"))
-NAMES = (*FLOORS, *PEERS, *EXCHANGES, *TRUST, *TABLES, *SCOPES, *LIVES, *PLANNING, *PAGES, *DESK, *SIZES, *OF_A_MILLION)
+# Each sends requests of several kinds.
+LIVES, PLANNING, PAGES, QUERIES, SIZES = SCENARIOS = ("lives", "planning", "pages", "queries", "sizes")
+NAMES = (*FLOORS, *PEERS, *EXCHANGES, *TRUST, *TABLES, *SCOPES, *SCENARIOS, *OF_A_MILLION)
 # What a word stands for that is no letter.
 GROUPS = {"floors": FLOORS, "trust": TRUST, "scopes": SCOPES}
 

@@ -28,7 +28,7 @@ LIFETIME_SECONDS = 3600
 class Signer:
     """Signs assertions, no two alike.
 
-    What was signed is kept: what one desk or integration has used up is new to another.
+    Assertions are kept: one that an instance or an integration has seen is new to another.
     """
 
     rsa_key: rsa.RSAPrivateKey = field(default_factory=lambda: rsa.generate_private_key(65537, 2048))

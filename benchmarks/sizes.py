@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 from sqlalchemy import create_engine, text
 
 from benchmarks.bounds import Bound
-from benchmarks.cases import JSON, Desk
-from benchmarks.desk import app_of
+from benchmarks.cases import JSON, ServedSite
 from benchmarks.errors import BenchFailed
 from benchmarks.exchanges import FORM
 from benchmarks.product import CHANGE_PATH, TOKEN_PATH, bearer, change_body
+from benchmarks.query_times import app_of
 from benchmarks.signing import Signer
 from changegate.database import commit
 from changegate.extensions import db
@@ -38,17 +38,17 @@ REPORT_DAYS = 30
 
 @dataclass(frozen=True)
 class Sizes:
-    """A desk that has rows already, so that new ones fall into pages as in a desk that is used."""
+    """An instance with many rows, so that new rows fall into pages as they do in use."""
 
-    desk: Desk
+    site: ServedSite
     database_url: str
     signer: Signer
 
     def bounds(self, count: int = COUNT) -> Sequence[Bound]:
         """Exchange and create so many times, and return by how much the database grew for each."""
-        forms = [self.desk.instance.token_form(self.signer.sign("RS256")) for _ in range(count)]
+        forms = [self.site.instance.token_form(self.signer.sign("RS256")) for _ in range(count)]
         bodies = [change_body(number) for number in range(count)]
-        headers = dict((bearer(self.desk.token), *JSON))
+        headers = dict((bearer(self.site.token), *JSON))
         begun = datetime.now(UTC)
         return [
             self._grown("bytes of an exchange", lambda: self._send(TOKEN_PATH, forms, dict([FORM])), count),
@@ -63,7 +63,7 @@ class Sizes:
 
     def _thin(self, begun: datetime) -> float:
         """Take the reports of the exchanges since a time, as if they were a month old; return what they take then."""
-        app = app_of(self.desk.instance)
+        app = app_of(self.site.instance)
         kept = {"report_retention_days": REPORT_DAYS, "event_retention_days": REPORT_DAYS + 1}
         app.config["SETTINGS"] = replace(app.config["SETTINGS"], **kept)
         with app.app_context():
@@ -83,7 +83,7 @@ class Sizes:
         return used
 
     def _send(self, path: str, bodies: Sequence[str], headers: dict[str, str]) -> None:
-        with closing(HTTPConnection(urlsplit(self.desk.server.base_url).netloc)) as connection:
+        with closing(HTTPConnection(urlsplit(self.site.server.base_url).netloc)) as connection:
             for body in bodies:
                 connection.request("POST", path, body, headers)
                 answer = connection.getresponse()

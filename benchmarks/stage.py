@@ -7,10 +7,9 @@ from pathlib import Path
 
 from benchmarks import floors, peer_setup, product, servers
 from benchmarks.bounds import Bound
-from benchmarks.cases import Case, Desk, floor_cases
+from benchmarks.cases import Case, ServedSite, floor_cases
 from benchmarks.conflicts import Conflicts
 from benchmarks.databases import SQLITE, Databases
-from benchmarks.desk import LivingDesk, keep_up
 from benchmarks.exchanges import Exchanges, exchange_cases
 from benchmarks.life import fill_life
 from benchmarks.lives import Lives
@@ -18,12 +17,13 @@ from benchmarks.pages import Pages
 from benchmarks.past import Past, fill
 from benchmarks.planning import Planning
 from benchmarks.provider import Provider, serving_keys
+from benchmarks.query_times import CommonQueries, keep_up
 from benchmarks.ratios import MILLION
-from benchmarks.scopes import ScopeDesk
-from benchmarks.selection import DESK, LIVES, OF_A_MILLION, PAGES, PEERS, PLANNING, SCOPES, SIZES, TRUST, Selection
+from benchmarks.scopes import ScopeSite
+from benchmarks.selection import LIVES, OF_A_MILLION, PAGES, PEERS, PLANNING, QUERIES, SCOPES, SIZES, TRUST, Selection
 from benchmarks.signing import Signer
 from benchmarks.sizes import Sizes
-from benchmarks.trust import TrustDesk
+from benchmarks.trust import TrustSite
 
 FLOOR_CHANGES = 1000
 MARKS = ("", MILLION)
@@ -43,21 +43,18 @@ class Site:
 
 @dataclass(frozen=True)
 class Stage:
-    """The cases, and the desks: that whose worker's memory is watched, and those of trust, lives, planning, and pages.
-
-    There is none where only other cases are measured.
-    """
+    """The cases, and the instances that they need; `site` is the one whose worker's memory is measured."""
 
     database: str
     cases: Sequence[Case]
-    desk: Desk | None = None
-    trust: TrustDesk | None = None
+    site: ServedSite | None = None
+    trust: TrustSite | None = None
     lives: Lives | None = None
     planning: Planning | None = None
     conflicts: Conflicts | None = None
     pages: Pages | None = None
     sizes: Sizes | None = None
-    living: Sequence[LivingDesk] = ()
+    living: Sequence[CommonQueries] = ()
 
     def bounds(self) -> Sequence[Bound]:
         """Return what was seen beside the speed, once the cases have run."""
@@ -76,7 +73,7 @@ class StageSetting:
     signer: Signer = field(default_factory=Signer)
 
     def set_stage(self, sizes: Sequence[int], *, only_floors: bool, selection: Selection | None = None) -> Stage:
-        """Fill a desk of each size and serve them beside the floors; some cases are for the first size alone."""
+        """Fill an instance of each size, and serve them beside the floors; some cases use only the first size."""
         wanted = selection or Selection()
         provider = self.stack.enter_context(serving_keys(self.signer.key_set))
         with_million = wanted.wants(*OF_A_MILLION)
@@ -90,23 +87,23 @@ class StageSetting:
         cases += exchange_cases(first, self.signer)
         trust = self._set_trust(sites[0]) if wanted.wants(*TRUST) else None
         cases += trust.cases() if trust else []
-        cases += [*first.cases(), first.long_page_case(), *(case for desk in others for case in desk.cases())]
+        cases += [*first.cases(), first.long_page_case(), *(case for site in others for case in site.cases())]
         if wanted.wants(*SCOPES):
-            cases += ScopeDesk(first, sites[0].database_url, provider.jwks_url, self.signer).cases()
+            cases += ScopeSite(first, sites[0].database_url, provider.jwks_url, self.signer).cases()
         kept = [case for case in cases if wanted.wants(case.name)]
-        lives = Lives(first) if wanted.wants(*LIVES) else None
-        is_planned = wanted.wants(*PLANNING)
+        lives = Lives(first) if wanted.wants(LIVES) else None
+        is_planned = wanted.wants(PLANNING)
         planning = Planning(first) if is_planned else None
         conflicts = Conflicts(first, sites[0].database_url) if is_planned else None
-        pages = Pages(first) if wanted.wants(*PAGES) else None
-        bytes_of = Sizes(first, sites[0].database_url, self.signer) if wanted.wants(*SIZES) else None
-        living = [self._live(size, provider) for size in sizes] if wanted.wants(*DESK) else []
+        pages = Pages(first) if wanted.wants(PAGES) else None
+        bytes_of = Sizes(first, sites[0].database_url, self.signer) if wanted.wants(SIZES) else None
+        living = [self._live(size, provider) for size in sizes] if wanted.wants(QUERIES) else []
         return Stage(self.databases.name, kept, first, trust, lives, planning, conflicts, pages, bytes_of, living)
 
     def _prepare(self, size: int, provider: Provider) -> Site:
-        folder = self.folder / f"desk-{size}"
+        folder = self.folder / f"past-{size}"
         folder.mkdir()
-        database_url = self.databases.create(f"desk_{size}")
+        database_url = self.databases.create(f"past_{size}")
         self.tell(f"{self.databases.name}: setting up an instance")
         instance = product.set_up(folder / "instance", database_url, provider.jwks_url)
         self.tell(f"{self.databases.name}: filling in {size:,} changes")
@@ -114,7 +111,7 @@ class StageSetting:
         keep_up(instance)
         return Site(folder, database_url, instance, past)
 
-    def _live(self, size: int, provider: Provider) -> LivingDesk:
+    def _live(self, size: int, provider: Provider) -> CommonQueries:
         folder = self.folder / f"life-{size}"
         folder.mkdir()
         database_url = self.databases.create(f"life_{size}")
@@ -125,20 +122,20 @@ class StageSetting:
         port = servers.free_port()
         command = servers.product_command(port)
         server = self.stack.enter_context(servers.serving(command, port, instance.env, folder / "log"))
-        return LivingDesk(server, instance, life)
+        return CommonQueries(server, instance, life)
 
-    def _set_trust(self, site: Site) -> TrustDesk:
+    def _set_trust(self, site: Site) -> TrustSite:
         self.tell(f"{self.databases.name}: registering integrations")
         folder = self.folder / "trust"
         folder.mkdir()
-        return TrustDesk(self.stack, folder, site.database_url, site.instance, self.signer)
+        return TrustSite(self.stack, folder, site.database_url, site.instance, self.signer)
 
-    def _serve(self, site: Site, mark: str) -> Desk:
+    def _serve(self, site: Site, mark: str) -> ServedSite:
         port = servers.free_port()
         command = servers.product_command(port)
         server = self.stack.enter_context(servers.serving(command, port, site.instance.env, site.folder / "log"))
         token = product.get_token(server.base_url, site.instance, self.signer.sign("RS256"))
-        return Desk(server, site.folder, site.instance, token, site.past, mark)
+        return ServedSite(server, site.folder, site.instance, token, site.past, mark)
 
     def _serve_floors(self, site: Site) -> list[Case]:
         folder = self.folder / "floors"

@@ -16,16 +16,16 @@ from benchmarks.rotation import RotatingExchanges, RotatingProvider
 from benchmarks.rules import pipeline_signer, set_conditions, stores_reports
 from benchmarks.signing import Signer
 
-# Short, so that even a run of a few seconds would show a desk that asks more often.
+# Short, so that even a run of a few seconds would show too frequent fetches.
 COOLDOWN_SECONDS = 1
 FLOODED = {"CHANGEGATE_JWKS_REFETCH_COOLDOWN": str(COOLDOWN_SECONDS), "CHANGEGATE_TRUSTED_PROXIES": "1"}
-# A provider rotates far more often here than any pause between fetches lets a desk follow.
+# The provider rotates far more often here than any pause between fetches would allow.
 ROTATED = {"CHANGEGATE_JWKS_REFETCH_COOLDOWN": "0"}
 
 
 @dataclass
-class TrustDesk:
-    """One desk, served by a process for each way in which its settings differ, and the providers that it trusts."""
+class TrustSite:
+    """One instance, served by a process for each variant of its settings, and the providers that it trusts."""
 
     stack: ExitStack
     folder: Path

@@ -1,4 +1,4 @@
-"""Creations that write no text index, and fewer pages of others: docs/decisions/0033-queries-of-a-desk.md.
+"""Creations that write no text index, and fewer pages of others: docs/decisions/0033-common-queries.md.
 
 Revision: 0052, after 0051.
 """

@@ -1,4 +1,4 @@
-"""Statistics for the texts that pipelines search by, on PostgreSQL: docs/decisions/0033-queries-of-a-desk.md.
+"""Statistics for the texts that pipelines search by, on PostgreSQL: docs/decisions/0033-common-queries.md.
 
 Revision: 0053, after 0052.
 """

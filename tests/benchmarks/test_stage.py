@@ -12,21 +12,19 @@ from urllib.parse import quote
 
 import pytest
 import requests
-from benchmarks import desk as desk_module
-from benchmarks import servers
-from benchmarks.cases import NEWEST_FIRST, PAGE_SIZE, Case, Desk
+from benchmarks import query_times, servers
+from benchmarks.cases import NEWEST_FIRST, PAGE_SIZE, Case, ServedSite
+from benchmarks.common_queries import common_queries
 from benchmarks.databases import Databases, PostgresDatabases, SqliteFiles
-from benchmarks.desk import write_queries
-from benchmarks.desk_queries import desk_queries
 from benchmarks.exchanges import FORM
 from benchmarks.life import life_of
 from benchmarks.load import Traffic
 from benchmarks.memory import page_through
 from benchmarks.product import CHANGE_PATH, TOKEN_PATH, change_body, list_path
+from benchmarks.query_times import write_queries
 from benchmarks.rotation import ASSERTIONS_OF_A_KEY
 from benchmarks.scopes import OWN_CHANGES
-from benchmarks.selection import DESK, EXCHANGES, LIVES, NAMES, OF_A_MILLION, PAGES, PEERS, PLANNING, TRUST
-from benchmarks.selection import SIZES as BYTES
+from benchmarks.selection import EXCHANGES, NAMES, OF_A_MILLION, PEERS, SCENARIOS, TRUST
 from benchmarks.stage import Stage, StageSetting
 from benchmarks.trust import COOLDOWN_SECONDS
 
@@ -35,9 +33,8 @@ from tests.support.servers import free_port, run_changegate
 
 # The second size, which takes as long to set up as the first, is the same on both.
 SIZES = {"SQLite": (1000, 1500), "PostgreSQL": (1000,)}
-# The peer keeps its rows in SQLite alone, and the others are no single requests.
-NO_REQUESTS = {*LIVES, *PLANNING, *PAGES, *DESK, *BYTES}
-ABSENT = {"SQLite": NO_REQUESTS, "PostgreSQL": {*NO_REQUESTS, *PEERS, *OF_A_MILLION}}
+# The peer keeps its rows in SQLite alone.
+ABSENT = {"SQLite": {*SCENARIOS}, "PostgreSQL": {*SCENARIOS, *PEERS, *OF_A_MILLION}}
 ONCE = {*PEERS, *EXCHANGES, *TRUST}
 
 
@@ -67,9 +64,9 @@ def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture
-def desk(stage: Stage) -> Desk:
-    assert stage.desk
-    return stage.desk
+def site(stage: Stage) -> ServedSite:
+    assert stage.site
+    return stage.site
 
 
 def find_case(stage: Stage, name: str) -> Case:
@@ -158,12 +155,12 @@ def test_exchanges_and_changes_take_bytes(stage: Stage) -> None:
     assert all(100 < size < 20_000 for size in measured.values())
 
 
-def test_queries_of_a_desk_are_measured_and_written_to_their_page(
+def test_common_queries_are_measured_and_written_to_their_page(
     stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = ["everything", "by number", "word", "all by state"]
-    some = [each for each in desk_queries(life_of(1000)) if each.name in names]
-    monkeypatch.setattr(desk_module, "desk_queries", lambda _life: some)
+    some = [each for each in common_queries(life_of(1000)) if each.name in names]
+    monkeypatch.setattr(query_times, "common_queries", lambda _life: some)
     living = stage.living[-1]
     assert all(bound.measured > 0 and bound.limit for bound in living.bounds(1))
     pages = {each.query.name: (each.late > 0, each.following > 0) for each in living.found}
@@ -208,8 +205,8 @@ def test_every_token_has_only_the_access_its_case_needs(stage: Stage) -> None:
         "m-scoped": (404, 201),
         "n-one": (404, 403),
     }
-    assert stage.desk
-    of_others = f"{CHANGE_PATH}/{stage.desk.past.sys_ids[-1]}"
+    assert stage.site
+    of_others = f"{CHANGE_PATH}/{stage.site.past.sys_ids[-1]}"
     for name, expected in reach.items():
         case = find_case(stage, name)
         url, headers = case.base_url, dict(case.traffic(1).headers)
@@ -274,12 +271,12 @@ def test_a_flood_is_refused_and_costs_the_provider_one_fetch_in_a_cooldown(stage
     assert 1 <= len(flood.provider.fetched_at) - before <= allowed
 
 
-def test_the_floor_of_a_list_answers_the_page_that_the_product_answers(stage: Stage, desk: Desk) -> None:
+def test_the_floor_of_a_list_answers_the_page_that_the_product_answers(stage: Stage, site: ServedSite) -> None:
     floor = find_case(stage, "g")
-    group = desk.past.groups[0]
+    group = site.past.groups[0]
     least = requests.get(f"{floor.base_url}/changes/{quote(group)}", timeout=30)
     path = list_path(f"assignment_group={group}{NEWEST_FIRST}", PAGE_SIZE)
-    full = requests.get(desk.server.base_url + path, headers={"Authorization": desk.instance.basic()}, timeout=30)
+    full = requests.get(site.server.base_url + path, headers={"Authorization": site.instance.basic()}, timeout=30)
     assert least.headers["X-Total-Count"] == full.headers["X-Total-Count"]
     sys_ids = [[record["sys_id"] for record in answer.json()["result"]] for answer in (least, full)]
     assert sys_ids[0] == sys_ids[1]
@@ -292,8 +289,8 @@ def test_a_floor_refuses_unsigned_assertions(stage: Stage) -> None:
     assert forged.status_code == 500
 
 
-def test_the_memory_of_the_worker_is_watched(desk: Desk) -> None:
-    memory = page_through(desk)
+def test_the_memory_of_the_worker_is_watched(site: ServedSite) -> None:
+    memory = page_through(site)
     assert memory
-    assert memory.records == desk.past.changes
+    assert memory.records == site.past.changes
     assert memory.before_mb > 20

@@ -12,7 +12,7 @@ TOGETHER = ("tests/browser/", "tests/clients/", "tests/e2e/", "tests/identity_pr
 FIRST = (
     "tests/api/test_schemathesis.py",
     "tests/e2e/",
-    "tests/benchmarks/test_desk_plans.py",
+    "tests/benchmarks/test_query_plans.py",
     "tests/benchmarks/test_stage.py",
     "tests/browser/",
     "tests/cli/test_serve.py",

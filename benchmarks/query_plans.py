@@ -9,7 +9,7 @@ from unittest import mock
 from flask import Flask
 from sqlalchemy import event
 
-from benchmarks.desk_queries import CHANGES, DeskQuery
+from benchmarks.common_queries import CHANGES, CommonQuery
 from changegate.database import QueuedConnection
 from changegate.database.postgres import DirectConnection
 from changegate.extensions import db
@@ -25,7 +25,7 @@ STEP = re.compile(
 )
 
 
-def plan_of(app: Flask, query: DeskQuery, headers: Mapping[str, str]) -> list[str]:
+def plan_of(app: Flask, query: CommonQuery, headers: Mapping[str, str]) -> list[str]:
     """Return the steps of the plans for one call."""
     client = app.test_client()
     client.get(query.path(), headers=headers)

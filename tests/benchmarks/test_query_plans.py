@@ -1,13 +1,13 @@
-"""The queries of a desk, on 100,000 changes of two years: none that selects few records reads all of them."""
+"""Common queries on 100,000 changes of two years: none that selects few records reads all of them."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import pairwise
 
 import pytest
-from benchmarks.desk_plans import indexes_of, noted_plans, plan_of
-from benchmarks.desk_queries import TEXT, DeskQuery, desk_queries
+from benchmarks.common_queries import TEXT, CommonQuery, common_queries
 from benchmarks.life import fill_life, life_of
+from benchmarks.query_plans import indexes_of, noted_plans, plan_of
 from flask import Flask
 
 from changegate import create_app
@@ -27,39 +27,39 @@ from tests.support.postgres import prepared_database_of_postgres
 CHANGES = 100_000
 ADMIN = basic("admin", ADMIN_PASSWORD)
 LIFE = life_of(CHANGES)
-QUERIES = desk_queries(LIFE)
+QUERIES = common_queries(LIFE)
 UNSELECTIVE = {"everything"}
 [WATCHED] = [each for each in SECTIONS if each.title == "Watched"]
 [WAITING] = [each for each in CHARTS if each.key == "approver"]
 [BEGINNING] = [each for each in QUERIES if each.name == "beginning of a field"]
 OF_PAGES = [
-    (DeskQuery("watched", WATCHED.query.format(me="x" * 32), WATCHED.table), "task_watched"),
-    (DeskQuery("on hold", ON_HOLD), "task_on_hold"),
+    (CommonQuery("watched", WATCHED.query.format(me="x" * 32), WATCHED.table), "task_watched"),
+    (CommonQuery("on hold", ON_HOLD), "task_on_hold"),
     (BEGINNING, "task_short_description_lower"),
-    (DeskQuery("service offering", f"service_offering={'x' * 32}", "task"), "task_service_offering"),
-    (DeskQuery("template", f"std_change_producer_version={'x' * 32}"), "task_std_change_producer_version"),
-    (DeskQuery("answered by", f"answered_by={'x' * 32}", "sysapproval_approver"), "sysapproval_approver_answered_by"),
-    (DeskQuery("by approver", WAITING.query, WAITING.table, stats=WAITING.field), "sysapproval_approver_state"),
+    (CommonQuery("service offering", f"service_offering={'x' * 32}", "task"), "task_service_offering"),
+    (CommonQuery("template", f"std_change_producer_version={'x' * 32}"), "task_std_change_producer_version"),
+    (CommonQuery("answered by", f"answered_by={'x' * 32}", "sysapproval_approver"), "sysapproval_approver_answered_by"),
+    (CommonQuery("by approver", WAITING.query, WAITING.table, stats=WAITING.field), "sysapproval_approver_state"),
 ]
 [DAY] = [each.query for each in QUERIES if each.name == "overlaps a day"]
 OVERLAPS = [
-    DeskQuery("group's open, overlap", f"active=true^assignment_group={LIFE.groups[0]}^{DAY}"),
-    DeskQuery("person's, overlap", f"assigned_to={LIFE.users[0]}^{DAY}"),
+    CommonQuery("group's open, overlap", f"active=true^assignment_group={LIFE.groups[0]}^{DAY}"),
+    CommonQuery("person's, overlap", f"assigned_to={LIFE.users[0]}^{DAY}"),
 ]
 
 
-def is_selective(query: DeskQuery) -> bool:
+def is_selective(query: CommonQuery) -> bool:
     return query.name not in UNSELECTIVE and not query.name.startswith("all by ")
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def desk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
+def app(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
     """An application with the changes, whose texts are indexed and whose statistics are up to date."""
     overrides = {"admin_password": ADMIN_PASSWORD}
     with ExitStack() as stack:
         if request.param == "postgresql":
             overrides["database_url"] = stack.enter_context(prepared_database_of_postgres())
-        app = create_app(instance_path=tmp_path_factory.mktemp("desk") / "instance", overrides=overrides)
+        app = create_app(instance_path=tmp_path_factory.mktemp("queries") / "instance", overrides=overrides)
         prepare_instance(app)
         with app.app_context():
             url = db.engine.url.render_as_string(hide_password=False)
@@ -79,8 +79,8 @@ def index_and_analyze() -> None:
 
 
 @pytest.mark.parametrize("query", [each for each in QUERIES if is_selective(each)], ids=lambda each: each.name)
-def test_a_selective_query_reads_few_rows(desk: Flask, query: DeskQuery) -> None:
-    plan = plan_of(desk, query, ADMIN)
+def test_a_selective_query_reads_few_rows(app: Flask, query: CommonQuery) -> None:
+    plan = plan_of(app, query, ADMIN)
     assert "all rows" not in indexes_of(plan), plan
     # Of the ranges, SQLite reads only the first entry of each.
     scans = [step for before, step in pairwise(["", *plan]) if before != "MATERIALIZE ranges"]
@@ -90,25 +90,25 @@ def test_a_selective_query_reads_few_rows(desk: Flask, query: DeskQuery) -> None
 
 
 @pytest.mark.parametrize(("query", "index"), OF_PAGES, ids=lambda each: getattr(each, "name", ""))
-def test_pages_read_their_numbers_from_an_index_of_what_they_count(desk: Flask, query: DeskQuery, index: str) -> None:
-    assert indexes_of(plan_of(desk, query, ADMIN)) == [index]
+def test_pages_read_their_numbers_from_an_index_of_what_they_count(app: Flask, query: CommonQuery, index: str) -> None:
+    assert indexes_of(plan_of(app, query, ADMIN)) == [index]
 
 
-def test_the_job_of_deadlines_finds_approvals_by_their_times(desk: Flask) -> None:
-    with desk.app_context(), noted_plans("task") as plans:
+def test_the_job_of_deadlines_finds_approvals_by_their_times(app: Flask) -> None:
+    with app.app_context(), noted_plans("task") as plans:
         list_due(now(), 10)
     indexes = indexes_of([step for plan in plans for step in plan])
     assert {"sysapproval_approver_due_date", "sysapproval_approver_expires"} <= set(indexes)
 
 
-def test_the_console_lists_the_newest_changes_without_their_tasks(desk: Flask) -> None:
+def test_the_console_lists_the_newest_changes_without_their_tasks(app: Flask) -> None:
     newest = render_encoded_query(ListState.of_arguments(get_table("change_request"), {}).query)
-    indexes = indexes_of(plan_of(desk, DeskQuery("newest", newest), ADMIN))
+    indexes = indexes_of(plan_of(app, CommonQuery("newest", newest), ADMIN))
     assert ("task_sys_created_on" in indexes, any("number" in each for each in indexes)) == (True, False)
 
 
-def test_sqlite_expects_that_many_changes_are_active(desk: Flask) -> None:
-    with desk.app_context():
+def test_sqlite_expects_that_many_changes_are_active(app: Flask) -> None:
+    with app.app_context():
         if db.engine.dialect.name == "sqlite":
             found = "SELECT stat FROM sqlite_stat1 WHERE idx = 'ix_task_active_page'"
             _, active, *_ = connection().exec_driver_sql(found).scalar_one().split()
@@ -129,25 +129,25 @@ def test_sqlite_expects_that_many_changes_are_active(desk: Flask) -> None:
         ("open emergencies", ["task_active_page", "task_type_page"]),
     ],
 )
-def test_sqlite_reads_no_index_with_more_entries_than_it_needs(desk: Flask, name: str, indexes: list[str]) -> None:
+def test_sqlite_reads_no_index_with_more_entries_than_it_needs(app: Flask, name: str, indexes: list[str]) -> None:
     [query] = [each for each in [*QUERIES, *OVERLAPS] if each.name == name]
-    with desk.app_context():
+    with app.app_context():
         is_sqlite = db.engine.dialect.name == "sqlite"
-    assert indexes_of(plan_of(desk, query, ADMIN)) == indexes or not is_sqlite
+    assert indexes_of(plan_of(app, query, ADMIN)) == indexes or not is_sqlite
 
 
 @pytest.mark.parametrize("name", ["correlation_id", "source_commit"])
-def test_postgresql_expects_few_changes_of_a_run_or_commit(desk: Flask, name: str) -> None:
+def test_postgresql_expects_few_changes_of_a_run_or_commit(app: Flask, name: str) -> None:
     """Otherwise, it looks for them among all changes in the order of creation."""
-    with desk.app_context():
+    with app.app_context():
         if db.engine.dialect.name == "postgresql":
             plan = f"EXPLAIN (FORMAT JSON) SELECT sys_id FROM task WHERE lower({name}) = 'x'"
             [found] = connection().exec_driver_sql(plan).scalar_one()
             assert found["Plan"]["Plan Rows"] < 10
 
 
-def test_changes_are_uneven_and_mostly_closed(desk: Flask) -> None:
-    client = desk.test_client()
+def test_changes_are_uneven_and_mostly_closed(app: Flask) -> None:
+    client = app.test_client()
 
     def count(name: str) -> int:
         [query] = [each for each in QUERIES if each.name == name]

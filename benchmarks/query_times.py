@@ -1,8 +1,7 @@
-"""What the queries of a desk take, compared with a GET of one change over the same connection.
+"""The processor time of common queries, compared with that of a GET of one change over the same connection.
 
-The processor time of server and database is compared, of which the least counts, so that a loaded machine measures
-nearly the same. The report has one line for each query, and
-`docs/queries.md` shows the same with the plans.
+The least time of server and database counts, so that a loaded machine measures nearly the same. The report has one line
+for each query, and `docs/queries.md` shows the same with the indexes.
 """
 
 import json
@@ -20,12 +19,12 @@ from urllib.parse import urlsplit
 from flask import Flask
 
 from benchmarks.bounds import Bound
-from benchmarks.desk_plans import indexes_of, plan_of
-from benchmarks.desk_queries import MOST, PAGE_SIZE, DeskQuery, desk_queries
+from benchmarks.common_queries import MOST, PAGE_SIZE, CommonQuery, common_queries
 from benchmarks.errors import BenchFailed
 from benchmarks.life import Life
 from benchmarks.processors import pids_of, used_seconds
 from benchmarks.product import CHANGE_PATH, Instance
+from benchmarks.query_plans import indexes_of, plan_of
 from benchmarks.servers import Server
 from changegate import create_app
 from changegate.database import commit
@@ -47,7 +46,7 @@ class Finding:
     end; they are 0 if there is no such page.
     """
 
-    query: DeskQuery
+    query: CommonQuery
     matches: int
     seconds: float
     late: float
@@ -70,7 +69,7 @@ class _Answer(NamedTuple):
 
 
 @dataclass(frozen=True)
-class LivingDesk:
+class CommonQueries:
     """A served instance with the two years of `life`."""
 
     server: Server
@@ -88,10 +87,10 @@ class LivingDesk:
         indexes = self._indexes()
         where = urlsplit(self.server.base_url)
         with closing(HTTPConnection(str(where.hostname), where.port, timeout=60)) as connection:
-            for query in desk_queries(self.life):
+            for query in common_queries(self.life):
                 yield self._measure(connection, query, rounds, indexes[query.name])
 
-    def _measure(self, connection: HTTPConnection, query: DeskQuery, rounds: int, indexes: Sequence[str]) -> Finding:
+    def _measure(self, connection: HTTPConnection, query: CommonQuery, rounds: int, indexes: Sequence[str]) -> Finding:
         changes = [f"{CHANGE_PATH}/{sys_id}" for sys_id in self.life.sys_ids[:rounds]]
         for path in changes:
             self._get(connection, path)
@@ -136,7 +135,7 @@ class LivingDesk:
         # A process of its own reads the plans: the server has none to show.
         app = app_of(self.instance)
         headers = {"Authorization": self.instance.basic()}
-        found = {query.name: indexes_of(plan_of(app, query, headers)) for query in desk_queries(self.life)}
+        found = {query.name: indexes_of(plan_of(app, query, headers)) for query in common_queries(self.life)}
         with app.app_context():
             db.engine.dispose()
         return found
