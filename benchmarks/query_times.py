@@ -106,7 +106,7 @@ class CommonQueries:
         database = self.instance.env["CHANGEGATE_DATABASE_URL"].rpartition("/")[2]
         pids = pids_of(self.server.pid, database)
         taken = defaultdict[str, list[float]](list)
-        for number in range(4 if is_long else rounds):
+        for number in range(min(4, rounds) if is_long else rounds):
             for name, path in {**{f"one {again}": changes[number] for again in range(3)}, **paths}.items():
                 taken[name.split()[0]].append(self._get(connection, path, pids).seconds)
         least = {"late": 0.0, "following": 0.0} | {name: min(times) for name, times in taken.items()}
