@@ -36,7 +36,7 @@ GREAT_SIZE = 1_000_000
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is measured."""
+    """The extent of the measurement."""
 
     runs: int
     seconds: int
@@ -46,13 +46,13 @@ class Plan:
 
 
 def run(databases: Databases, folder: Path, plan: Plan, tell: Tell) -> Findings:
-    """Start everything on one kind of database, measure, and leave nothing running."""
+    """Start all servers on one kind of database, measure, and stop them."""
     with ExitStack() as stack:
         setting = StageSetting(stack, databases, folder, tell)
         stage = setting.set_stage(plan.sizes, only_floors=plan.only_floors, selection=plan.selection)
         memory = None
         if stage.site and plan.selection.is_all:
-            # First of all, while the worker has done nothing else.
+            # Before all other requests to the worker.
             tell(f"{databases.name}: reading {plan.sizes[0]:,} records in pages")
             memory = page_through(stage.site)
         results = measure(stage.cases, plan.runs, plan.seconds, lambda said: tell(f"{databases.name}: {said}"))
@@ -62,7 +62,7 @@ def run(databases: Databases, folder: Path, plan: Plan, tell: Tell) -> Findings:
 
 
 def choose(database: str | None, console: Console) -> list[str]:
-    """Return the kinds of databases to measure, which are all that are asked for and installed."""
+    """Return the kinds of databases to measure: those that are requested and installed."""
     names = [database] if database else [SQLITE, POSTGRESQL]
     if POSTGRESQL in names and not has_postgres():
         if database:
@@ -73,8 +73,8 @@ def choose(database: str | None, console: Console) -> list[str]:
 
 
 def measure_all(names: Sequence[str], plan: Plan, console: Console) -> Iterator[Findings]:
-    """Measure one kind of database after the other, so that neither is in the other's way."""
-    # Beside the code, not in /tmp: where that is memory, a durable commit would cost nothing.
+    """Measure one kind of database after the other."""
+    # Beside the code, since /tmp may be memory, where a durable commit would cost nothing.
     build = servers.ROOT / "build"
     build.mkdir(exist_ok=True)
     for name in names:
@@ -89,16 +89,16 @@ def measure_all(names: Sequence[str], plan: Plan, console: Console) -> Iterator[
 @click.option(
     "--million/--no-million", default=None, help=f"Measure with {GREAT_SIZE:,} changes too; done unless --quick."
 )
-@click.option("--quick", is_flag=True, help="One run of one second, without the million: proves that all works.")
+@click.option("--quick", is_flag=True, help="One run of one second, without the million: checks that all works.")
 @click.option(
     "--database",
     type=click.Choice([SQLITE, POSTGRESQL], case_sensitive=False),
-    help="Only this one; else both, PostgreSQL where it is installed.",
+    help="Only this database. By default, both, PostgreSQL if it is installed.",
 )
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the numbers to a file.")
-@click.option("--write-queries", is_flag=True, help="Write what --only queries showed to docs/queries.md.")
-@click.option("--only-floors", is_flag=True, help="Measure the floors alone.")
-@click.option("--only", metavar="CASES", help="Only these, as d,f or d-flood or scopes, and what they stand beside.")
+@click.option("--write-queries", is_flag=True, help="Write the results of --only queries to docs/queries.md.")
+@click.option("--only-floors", is_flag=True, help="Measure only the floors.")
+@click.option("--only", metavar="CASES", help="Only these cases, such as d,f or d-flood or scopes, and their floors.")
 def main(
     seconds: int,
     runs: int,

@@ -1,4 +1,4 @@
-"""Rows by the million, past the product: in each driver's fastest way, stored just as the product would store them."""
+"""Loading of millions of rows by the fastest method of each driver, stored as the product would store them."""
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,13 +12,13 @@ from sqlalchemy import Column, Engine, inspect, text
 
 Row = Mapping[str, Any]
 Tuples = Iterable[Sequence[Any]]
-# A crash in here costs a benchmark and nothing else; the cache holds the leaves that random keys fall into.
 DEFINITION = text("SELECT indexdef FROM pg_indexes WHERE indexname = :name")
+# A crash loses only the benchmark. The cache has room for all pages of an index of random keys.
 FAST_PRAGMAS = ("journal_mode = OFF", "synchronous = OFF", "cache_size = -400000")
 
 
 def load_rows(engine: Engine, model: type[Any], rows: Iterable[Row]) -> None:
-    """Insert rows that all have the same keys; a column that they lack gets its default, worked out once for all."""
+    """Insert rows that all have the same keys; a column that is missing from them gets its default, computed once."""
     columns = inspect(model).columns
     rows = iter(rows)
     first = next(rows)
@@ -34,7 +34,7 @@ def load_rows(engine: Engine, model: type[Any], rows: Iterable[Row]) -> None:
 
 @contextmanager
 def without_indexes(engine: Engine, model: type[Any]) -> Iterator[None]:
-    """Drop the indexes of a model's table while its rows are loaded: to sort all entries at once takes a tenth."""
+    """Drop the indexes of a table while its rows are loaded: sorting all entries at once takes a tenth of the time."""
     indexes = [*model.__table__.indexes]
     # The index of texts on PostgreSQL, which no model describes.
     name = f"{model.__tablename__}_text"
@@ -61,14 +61,14 @@ def _default(column: Column[Any]) -> Any:
 
 
 def _storing(engine: Engine, column: Column[Any]) -> Callable[[Any], Any]:
-    """Return what turns a value into the one that the driver is given."""
+    """Return the function that converts a value of a column for the driver."""
     return column.type.dialect_impl(engine.dialect).bind_processor(engine.dialect) or (lambda value: value)
 
 
 def _load(engine: Engine, table: str, names: list[str], tuples: Tuples) -> None:
     pooled = engine.raw_connection()
     driver = pooled.driver_connection
-    # What is set on it for the load is for no other use of it.
+    # The pool must not reuse it: it has the settings of the load.
     pooled.detach()
     try:
         if isinstance(driver, sqlite3.Connection):
@@ -91,7 +91,7 @@ def _insert(driver: sqlite3.Connection, table: str, names: list[str], tuples: Tu
 
 
 def _copy(driver: psycopg.Connection, table: str, names: list[str], tuples: Tuples) -> None:
-    # Without the triggers of foreign keys, six a row: every reference is one of the rows loaded before.
+    # Without the triggers of foreign keys, six for each row: all rows that are referenced were loaded before.
     driver.execute("SET session_replication_role = replica")
     columns = SQL(", ").join(map(Identifier, names))
     copy_all = SQL("COPY {} ({}) FROM STDIN").format(Identifier(table), columns)

@@ -1,4 +1,4 @@
-"""What is measured: each case with its traffic."""
+"""The measured cases, with their traffic."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -13,7 +13,7 @@ from benchmarks.signing import Signer
 
 TEXT = ("Content-Type", "text/plain")
 JSON = (("Accept", "application/json"), ("Content-Type", "application/json"))
-# A floor has no replay check, so a small feed that is sent again and again costs it the same.
+# A floor has no replay check, so repeating a small feed costs it the same.
 FLOOR_ASSERTIONS = 500
 PAGE_SIZE = 20
 LONG_PAGE_SIZE = 100
@@ -22,18 +22,18 @@ SHOWN = "number,short_description,state,priority,assignment_group,assigned_to,cm
 DOT_WALKED = "assignment_group.manager.email,assigned_to.user_name,cmdb_ci.sys_class_name"
 
 
-# What goes on during a run of so many connections and seconds.
+# Other work during a run of so many connections and seconds.
 Beside = Callable[[int, int], AbstractContextManager[None]]
 
 
 def nothing(_connections: int, _seconds: int) -> AbstractContextManager[None]:
-    """Let nothing else go on during a run."""
+    """Return a context without other work during a run."""
     return nullcontext()
 
 
 @dataclass(frozen=True)
 class Case:
-    """One row of the result; `traffic` gives what a run sends when told how many requests it may need."""
+    """One row of the report; `traffic` returns the traffic of a run of at most so many requests."""
 
     name: str
     label: str
@@ -43,7 +43,7 @@ class Case:
 
 
 def floor_cases(base_url: str, folder: Path, signer: Signer, sys_ids: Sequence[str], past: Past) -> list[Case]:
-    """Return the cases a, b, b-unsigned, c and g."""
+    """Return the cases a, b, b-unsigned, c, and g."""
     bare = Traffic(method="GET", feed=write_feed(folder / "a", ["/bare"]), feeds="path")
     assertions = write_feed(folder / "b", [signer.sign("RS256") for _ in range(FLOOR_ASSERTIONS)])
     exchange = Traffic(method="POST", path="/exchange", feed=assertions, headers=(TEXT,))
@@ -73,7 +73,7 @@ class ServedSite:
     mark: str = ""
 
     def cases(self) -> list[Case]:
-        """Return the cases e, f, h and i."""
+        """Return the cases e, f, h, and i."""
         filled = f"of {self.past.changes:,}"
         groups = [self._page_of(f"assignment_group={group}") for group in self.past.groups]
         states = [self._page_of(f"state={state}") for state in OPEN_STATES]

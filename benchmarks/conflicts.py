@@ -1,27 +1,23 @@
-"""Conflicts: what the detection of conflicts costs for an item that many changes are about.
+"""The cost of the detection of conflicts for an item of many changes.
 
-The calls that are compared alternate over one connection, so that noise meets both alike.
+The compared calls alternate over one connection, so that noise affects both equally.
 """
 
-import json
 import time
-from base64 import b64encode
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from http.client import HTTPConnection
 from itertools import islice
 from statistics import median
 from typing import Any
-from urllib.parse import urlsplit
 
 from sqlalchemy import create_engine, insert
 
 from benchmarks.bounds import Bound
 from benchmarks.bulk import Row
 from benchmarks.cases import ServedSite
-from benchmarks.errors import BenchFailed
+from benchmarks.lives import Person, person
 from benchmarks.product import ADMIN_PASSWORD, CHANGE_PATH
 from changegate.models import ChangeRequest, CmdbCi
 from changegate.models.base import new_sys_id, utc_now
@@ -42,19 +38,20 @@ class Conflicts:
     overlapping: int = OVERLAPPING
 
     def bounds(self, rounds: int = ROUNDS) -> Sequence[Bound]:
-        """Plan a change for the time of the others again and again, and return what that took."""
+        """Plan a change repeatedly for the time of the others, and return how long that took."""
         item, start = new_sys_id(), (utc_now() + timedelta(days=30)).replace(minute=0, second=0)
         self._fill(item, start)
         took: dict[str, list[float]] = {"alone": [], "among others": [], "without a plan": []}
-        with closing(self._connection()) as connection:
-            change = self._send(connection, "POST", CHANGE_PATH, {"cmdb_ci": item})["sys_id"]
+        with ExitStack() as stack:
+            admin = person(stack, self.site, "admin", self.site.instance.env[ADMIN_PASSWORD])
+            change = admin.send("POST", CHANGE_PATH, {"cmdb_ci": item})["sys_id"]
             for number in range(rounds):
                 for name, days in (("alone", -1), ("among others", 0)):
                     at = start + timedelta(days=days, minutes=number)
                     window = {"start_date": f"{at:{STAMP}}", "end_date": f"{at + timedelta(hours=1):{STAMP}}"}
-                    took[name].append(self._timed(connection, f"{CHANGE_PATH}/{change}", window))
+                    took[name].append(self._timed(admin, f"{CHANGE_PATH}/{change}", window))
                 fields = {"description": f"Round {number}"}
-                took["without a plan"].append(self._timed(connection, f"{CHANGE_PATH}/{change}", fields))
+                took["without a plan"].append(self._timed(admin, f"{CHANGE_PATH}/{change}", fields))
         of = {name: median(times) * 1000 for name, times in took.items()}
         others = f"{self.overlapping:,} of {self.changes:,} changes of its item"
         return [
@@ -87,20 +84,7 @@ class Conflicts:
                 "end_date": at + timedelta(hours=1),
             }
 
-    def _connection(self) -> HTTPConnection:
-        return HTTPConnection(urlsplit(self.site.server.base_url).netloc)
-
-    def _timed(self, connection: HTTPConnection, path: str, fields: dict[str, Any]) -> float:
+    def _timed(self, admin: Person, path: str, fields: dict[str, Any]) -> float:
         begun = time.perf_counter()
-        self._send(connection, "PATCH", path, fields)
+        admin.send("PATCH", path, fields)
         return time.perf_counter() - begun
-
-    def _send(self, connection: HTTPConnection, method: str, path: str, fields: dict[str, Any]) -> Any:
-        credentials = b64encode(f"admin:{self.site.instance.env[ADMIN_PASSWORD]}".encode()).decode()
-        headers = {"Authorization": f"Basic {credentials}", "Content-Type": "application/json"}
-        connection.request(method, path, json.dumps(fields), headers)
-        answer = connection.getresponse()
-        said = answer.read()
-        if answer.status not in {200, 201}:
-            raise BenchFailed(f"{method} {path} answered {answer.status}: {said[:300]!r}")
-        return json.loads(said)["result"]

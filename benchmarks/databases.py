@@ -1,4 +1,4 @@
-"""Where the measured databases live: in files beside the code, or in a PostgreSQL started for the purpose."""
+"""The measured databases: SQLite files beside the code, or databases of a PostgreSQL that the benchmark starts."""
 
 import subprocess
 import tempfile
@@ -19,37 +19,37 @@ NO_POSTGRESQL = "PostgreSQL is not installed, so it is not measured: apt-get ins
 
 
 class Databases(Protocol):
-    """A place that databases can be made in."""
+    """A kind of database, of which databases can be created."""
 
     @property
     def name(self) -> str:
-        """Return what the place is called in the report."""
+        """Return the name in the report."""
 
     def create(self, name: str) -> str:
-        """Make an empty database; return its URL as SQLAlchemy and the product understand it."""
+        """Create an empty database; return its URL for SQLAlchemy and the product."""
 
 
 @dataclass(frozen=True)
 class SqliteFiles:
-    """Databases that are files of one folder."""
+    """SQLite databases in one folder."""
 
     folder: Path
     name: str = SQLITE
 
     def create(self, name: str) -> str:
-        """Name a file, which the first process that opens it creates."""
+        """Return the URL of a file, which the first process that opens it creates."""
         return f"sqlite:///{self.folder / name}.db"
 
 
 @dataclass(frozen=True)
 class PostgresDatabases:
-    """Databases of one cluster, which keeps its other defaults: a commit is on the disk before it is answered."""
+    """Databases of one cluster with the defaults of PostgreSQL: a commit is on disk before it is answered."""
 
     cluster: Cluster
     name: str = POSTGRESQL
 
     def create(self, name: str) -> str:
-        """Make a database."""
+        """Create a database."""
         self.cluster.execute(f"CREATE DATABASE {name}")
         return self.cluster.url(name)
 
@@ -61,7 +61,8 @@ def has_postgres() -> bool:
 
 def start_postgres() -> PostgresDatabases:
     """Start a cluster that ends with this process. Raises `BenchFailed`."""
-    # Its server is another user, who may not reach into the checkout; and /tmp may be memory, where nothing is durable.
+    # Its server runs as another user, who may have no access to the checkout. /tmp may be memory, where a durable
+    # commit would cost nothing.
     folder = Path(tempfile.mkdtemp(prefix="changegate-bench-", dir="/var/tmp"))
     try:
         return PostgresDatabases(start_cluster(folder, ONE_PROCESS))

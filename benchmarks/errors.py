@@ -1,14 +1,14 @@
-"""The ways in which the benchmark gives up."""
+"""The errors that stop the benchmark."""
 
 from click import ClickException
 
 
 class BenchFailed(ClickException):
-    """Stop the benchmark with status 1; the message is for the person who started it."""
+    """An error that stops the benchmark with status 1 and a message."""
 
 
 class FeedDry(BenchFailed):
-    """A run used up requests that may be sent only once; `used` says how many there were."""
+    """A run used up the `used` requests that may be sent only once."""
 
     def __init__(self, what: str, used: int) -> None:
         super().__init__(f"{what}: the {used} requests prepared were too few.")
@@ -16,7 +16,7 @@ class FeedDry(BenchFailed):
 
 
 class NothingAnswered(BenchFailed):
-    """A run was over before the first answer came."""
+    """A run ended before the first answer."""
 
     def __init__(self, what: str) -> None:
         super().__init__(f"{what}: nothing was answered in time.")

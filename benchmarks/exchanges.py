@@ -1,4 +1,4 @@
-"""The cases d: token exchanges, each with an assertion that the server has not seen before."""
+"""The cases d: token exchanges, each with a new assertion."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ def once(folder: Path, name: str, lines: list[str], path: str = TOKEN_PATH) -> T
 
 @dataclass
 class Exchanges:
-    """Gives each run assertions of its own, in a file of its own; `used` is how many it has given."""
+    """The source of new assertions for each run, in a file for each; `used` is how many were taken."""
 
     folder: Path
     instance: Instance
@@ -36,7 +36,7 @@ class Exchanges:
         return once(self.folder, name, forms, self.path)
 
     def case(self, name: str, label: str, base_url: str, beside: Beside = nothing) -> Case:
-        """Return the case that sends them."""
+        """Return the case that sends the assertions."""
         return Case(name, label, base_url, self.traffic, beside)
 
 

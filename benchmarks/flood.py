@@ -1,4 +1,4 @@
-"""A flood of assertions that name keys which do not exist, beside valid clients of the same integration."""
+"""A flood of assertions with unknown keys, in parallel with valid clients of the same integration."""
 
 import json
 import signal
@@ -21,20 +21,20 @@ from benchmarks.signing import Signer
 
 SCRIPT = Path(__file__).with_name("flood.lua")
 ASSERTIONS = 4000
-# So that a flood ends by itself, whatever becomes of the benchmark: after so many answers, or seconds beyond the run.
+# A flood ends automatically, even if the benchmark fails: after so many answers, or so many seconds after the run.
 MOST = 200_000
 SPARE_SECONDS = 10
 LEAD_SECONDS = 0.3
 END_SECONDS = 10
-# Every assertion says that it comes from another address: a limit of failures by address holds up none of them.
+# Every assertion claims to come from another address, so that the limit of failures by address does not apply.
 FIRST_ADDRESS = IPv4Address("10.0.0.1")
-# The lease of a fetch is taken some milliseconds before it reaches the provider, more for one than for another.
+# The share of a cooldown that is examined: some milliseconds pass between the lease of a fetch and its request.
 TOLERANCE = 0.8
 
 
 @dataclass(frozen=True)
 class FloodRun:
-    """What became of one run's flood, by answer: refused, held up by the limit of failures (429)."""
+    """The number of answers to the flood of one run: refused, and limited by the limit of failures (429)."""
 
     refused: int
     held_up: int
@@ -52,12 +52,12 @@ class Flood:
     provider: Provider
     cooldown_seconds: float
     runs: list[FloodRun] = field(default_factory=list)
-    # What the provider was asked while a flood went on.
+    # The times of fetches during floods.
     fetched_at: list[float] = field(default_factory=list)
 
     @contextmanager
     def beside(self, connections: int, seconds: int) -> Iterator[None]:
-        """Flood until the block ends. Raises `BenchFailed` when anything but refusals came of it, or it ended early."""
+        """Flood until the block ends. Raises `BenchFailed` for any answer but a refusal, or if the flood ends early."""
         fetches = len(self.provider.fetched_at)
         command = self.command(connections, seconds + SPARE_SECONDS)
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -79,7 +79,7 @@ class Flood:
         self.fetched_at += self.provider.fetched_at[fetches:]
 
     def lines(self) -> list[str]:
-        """Return the requests of a flood, as address, tab and form; each names another unknown key."""
+        """Return the requests of a flood, as address, tab, and form; each names another unknown key."""
         payload, signature = self.signer.sign("RS256").split(".")[1:]
         heads = (json.dumps({"alg": "RS256", "kid": uuid4().hex, "typ": "JWT"}) for _ in range(ASSERTIONS))
         encoded = (urlsafe_b64encode(head.encode()).rstrip(b"=").decode() for head in heads)
@@ -87,14 +87,14 @@ class Flood:
         return [f"{FIRST_ADDRESS + number}\t{form}" for number, form in enumerate(forms)]
 
     def command(self, connections: int, seconds: int) -> list[str]:
-        """Return the process that sends the flood, with as many connections as the valid clients have."""
+        """Return the command that sends the flood, over as many connections as the valid clients have."""
         feed = write_feed(self.folder / "flood", self.lines())
         command = ["wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s"]
         command += ["--timeout", "10s", "--script", str(SCRIPT), f"{self.base_url}{TOKEN_PATH}", "--"]
         return [*command, str(feed), str(MOST)]
 
     def bounds(self) -> list[Bound]:
-        """Return how often the provider was asked within one cooldown, and how many assertions it was asked for."""
+        """Return the largest number of fetches within one cooldown, and the rates of refused and limited requests."""
         if not self.runs:
             return []
         if not self.fetched_at:
@@ -110,7 +110,7 @@ class Flood:
 
 
 def read_run(facts: Mapping[str, str]) -> FloodRun:
-    """Return what wrk counted; raises `BenchFailed` when the server accepted anything or failed."""
+    """Return the counts of wrk. Raises `BenchFailed` if the server accepted a request, or failed."""
     accepted, refused, held_up, failed = (int(facts[name]) for name in ("accepted", "refused", "held_up", "failed"))
     if accepted or failed or not refused:
         raise BenchFailed(f"The flood: {accepted=}, {refused=}, {failed=}. {facts['complaint']}")
@@ -118,5 +118,5 @@ def read_run(facts: Mapping[str, str]) -> FloodRun:
 
 
 def most_within(instants: Sequence[float], seconds: float) -> int:
-    """Return how many of the instants, in their order, lie within less than so many seconds at most."""
+    """Return the largest number of sorted instants within so many seconds."""
     return max(sum(start <= instant < start + seconds for instant in instants) for start in instants)

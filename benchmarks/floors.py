@@ -119,7 +119,7 @@ def add_list_route(app: Flask, database: Database) -> None:
     def changes(group: str) -> Response:
         [(total,)] = database.execute(count, (group,)).fetchall()
         rows = database.execute(page, (group,)).fetchall()
-        # orjson, which the product uses too: with Flask's own JSON this floor could be beaten.
+        # With orjson, like the product: with Flask's own JSON, the product could be faster than its floor.
         body = orjson.dumps({"result": [dict(zip(columns, row, strict=True)) for row in rows]})
         return Response(body, mimetype="application/json", headers={"X-Total-Count": str(total)})
 

@@ -58,7 +58,7 @@ PLAN = "Drain the node, apply the package, run the smoke tests, and put the node
 
 @dataclass(frozen=True)
 class Life:
-    """What the queries need to know: the busiest first, by sys_id, and some of the changes."""
+    """The records that the queries are about, as sys_ids: the busiest first, and some of the changes."""
 
     changes: int
     users: Sequence[str]
@@ -97,7 +97,7 @@ def life_of(changes: int) -> Life:
 
 
 def fill_life(database_url: str, changes: int) -> Life:
-    """Fill a prepared database, which no other process uses meanwhile, with two years of changes."""
+    """Fill a prepared database, which no other process uses in the meantime, with two years of changes."""
     life, engine = life_of(changes), create_engine(database_url)
     facts = _facts(life)
     load_rows(engine, SysUser, map(_user, range(len(life.users)), life.users, names_of(life)))
@@ -152,7 +152,7 @@ def _pipeline(number: int, sys_id: str) -> Row:
 
 @dataclass(frozen=True)
 class _Facts:
-    """What is drawn for each change, in columns: much faster than change by change."""
+    """Random values for all changes, drawn by column, which is much faster than by change."""
 
     states: Sequence[int]
     columns: dict[str, Sequence[Any]]

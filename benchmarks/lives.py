@@ -1,6 +1,6 @@
-"""Whole lives of normal changes with two approvals, and what their steps cost beside a PATCH and a GET.
+"""Whole lives of normal changes with two approvals, and the cost of their steps, compared with a PATCH and a GET.
 
-The calls of a life and those that they are compared with alternate over one connection, so that noise meets both alike.
+The compared calls alternate over one connection, so that noise affects both equally.
 """
 
 import json
@@ -25,7 +25,7 @@ APPROVE_PER_PATCH = 2.0
 EXPLANATION_PER_GET = 3.0
 TABLE = "/api/now/table"
 CHANGE_API = "/api/sn_chg_rest/change"
-# Steps that are no part of a life: only others are compared with them, or they only look.
+# Steps that are not part of a life: calls that only read, or that others are compared with.
 BESIDE = frozenset({"patch", "get", "nextstates", "blockers"})
 ASSESS, IMPLEMENT, REVIEW, CLOSED = -4, -1, 0, 3
 
@@ -65,7 +65,7 @@ class Lives:
     took: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     def bounds(self, count: int = LIVES) -> Sequence[Bound]:
-        """Let changes live one after the other, and return what that showed."""
+        """Let changes live one after the other, and return the compared times."""
         with ExitStack() as stack:
             self._gather(stack)
             for number in range(count):

@@ -1,4 +1,4 @@
-"""The driver: wrk in a process of its own, each request prepared before the clock starts."""
+"""The load generator: wrk in a process of its own, with requests that are prepared before a run."""
 
 import os
 import shutil
@@ -10,16 +10,16 @@ from pathlib import Path
 from benchmarks.errors import BenchFailed, FeedDry, NothingAnswered
 
 SCRIPT = Path(__file__).with_name("load.lua")
-# How many connections ask: one alone, and as many as keep a server busy.
+# Numbers of connections: one, and enough to keep a server busy.
 ALONE, BUSY = CONNECTIONS = (1, 16)
 HOW_TO_INSTALL = "The load generator is missing: run `sudo apt-get install wrk` (or `brew install wrk`)."
 
 
 @dataclass(frozen=True, kw_only=True)
 class Traffic:
-    """What one run sends: one line of `feed` per request, as its path or as its body.
+    """The requests of a run: one line of `feed` for each request, as its path or its body.
 
-    `once` says that no line may be sent twice; then the run fails when it uses up the feed.
+    With `once`, no line may be sent twice, and the run fails if it uses up the feed.
     """
 
     method: str
@@ -32,7 +32,7 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What one run showed: answers per second, latencies in milliseconds."""
+    """The result of a run: answers per second, and latencies in milliseconds."""
 
     rate: float
     p50: float
@@ -41,7 +41,7 @@ class Measurement:
 
 
 def require_wrk() -> None:
-    """See to it that wrk is there, installing it where that needs no questions. Raises `BenchFailed`."""
+    """Install wrk if it is missing and this process may install packages. Raises `BenchFailed`."""
     if shutil.which("wrk"):
         return
     if os.geteuid() != 0 or not shutil.which("apt-get"):
@@ -53,7 +53,7 @@ def require_wrk() -> None:
 
 
 def write_feed(path: Path, lines: Sequence[str]) -> Path:
-    """Write one request's varying part per line."""
+    """Write the varying parts of requests, one on each line."""
     path.write_text("".join(f"{line}\n" for line in lines))
     return path
 
@@ -61,10 +61,10 @@ def write_feed(path: Path, lines: Sequence[str]) -> Path:
 def drive(base_url: str, traffic: Traffic, connections: int, seconds: int) -> Measurement:
     """Send traffic over keep-alive connections for some seconds.
 
-    Raises `BenchFailed` when any answer was not 2xx or any connection broke, `FeedDry` when the feed ran dry, and
+    Raises `BenchFailed` for an answer that is not 2xx or a broken connection, `FeedDry` if the feed was used up, and
     `NothingAnswered`.
     """
-    # One thread: it shares one script, so that no two connections send the same line.
+    # One thread has one script, so that no two connections send the same line.
     command = ["wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s"]
     command += ["--timeout", "10s", "--script", str(SCRIPT), f"{base_url}{traffic.path}", "--"]
     command += [traffic.method, str(traffic.feed), traffic.feeds, "once" if traffic.once else "cycle"]
@@ -76,10 +76,10 @@ def drive(base_url: str, traffic: Traffic, connections: int, seconds: int) -> Me
 
 
 def read_facts(output: str, what: str) -> dict[str, str]:
-    """Return what a script of wrk reported, by name. Raises `BenchFailed` when it reported nothing."""
+    """Return the values that a script of wrk reported, by name. Raises `BenchFailed` if it reported none."""
     facts = dict(line[3:].split("\t", 1) for line in output.splitlines() if line.startswith("## "))
     if not facts:
-        raise BenchFailed(f"{what}: wrk said nothing that could be read: {output[-500:]}")
+        raise BenchFailed(f"{what}: the output of wrk cannot be read: {output[-500:]}")
     return facts
 
 
@@ -95,7 +95,7 @@ def _require_clean(facts: dict[str, str], what: str) -> None:
     troubles = {name: int(facts[name]) for name in ("not_2xx", "dry", "connect", "read", "write", "timeout")}
     said = ", ".join(f"{name}={number}" for name, number in troubles.items() if number)
     if troubles["dry"]:
-        # From there on something else was sent, whose answers mean nothing.
+        # All later requests were sent without a line of the feed, so their answers do not count.
         raise FeedDry(what, max(int(facts["requests"]) - troubles["dry"], 1))
     if said:
         raise BenchFailed(f"{what}: {said} in {facts['requests']} answers. {facts['complaint']}")

@@ -1,4 +1,4 @@
-"""Whether a worker's memory stays flat while one client pages through very many records."""
+"""The growth of a worker's memory while a client reads many records in pages."""
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,11 +13,11 @@ from benchmarks.product import list_path
 from benchmarks.servers import THREADS
 
 PAGE_SIZE = 1000
-# Before the first look every thread of the worker builds pages, since each keeps the memory it needs for one. Half of
-# the threads at a time: more long requests of one caller are refused.
+# Before the first measurement, every thread of the worker builds pages, since each keeps the memory that it needs for
+# one. Half of the threads at a time: more long requests of one caller are refused.
 WARM_UP_PAGES = 40
 WARM_UP_CLIENTS = max(1, THREADS // 2)
-# Well under what 100,000 records take; more than the allocator's own ups and downs.
+# Far less than 100,000 records take, and more than the memory of the allocator varies.
 BOUND_MB = 24.0
 
 
@@ -31,12 +31,12 @@ class Memory:
 
     @property
     def growth_mb(self) -> float:
-        """Return by how much it grew."""
+        """Return the growth in megabytes."""
         return self.after_mb - self.before_mb
 
     @property
     def is_flat(self) -> bool:
-        """Return whether it grew by no more than the bound."""
+        """Return whether the growth is within its limit."""
         return self.growth_mb <= BOUND_MB
 
 
@@ -70,7 +70,7 @@ def _read_page(session: requests.Session, base_url: str, offset: int, expected: 
 
 
 def resident_mb(pid: int) -> float:
-    """Return what the largest child of a server process holds: its only worker."""
+    """Return the memory of the largest child of a server process, which is its only worker."""
     held = [_status_kb(child, "VmRSS") for child in _children(pid)]
     if not held:
         raise BenchFailed(f"Process {pid} has no worker")
@@ -88,5 +88,5 @@ def _status_kb(pid: int, name: str) -> int:
     except OSError:
         return 0  # it ended meanwhile
     values = dict(line.split(":", 1) for line in lines if ":" in line)
-    # A number, with a unit behind it or without.
+    # A number, for memory with a unit.
     return int(values.get(name, "0").split()[0])

@@ -9,12 +9,12 @@ from benchmarks.product import Instance
 from benchmarks.provider import Provider
 from changegate.models import JwksCache, OAuthEntity
 
-# Fetched so long ago: beyond the time in which keys are renewed beside the requests, within the day of an outage.
+# Longer than keys are renewed in the background, and shorter than the day for which they are used in an outage.
 AGE = timedelta(hours=3)
 
 
 def take_down(provider: Provider, database_url: str, instance: Instance) -> None:
-    """End a provider whose keys are cached and make them stale. Raises `BenchFailed` when they are not cached."""
+    """Stop a provider, and make its cached keys stale. Raises `BenchFailed` if they are not cached."""
     provider.end()
     fetched_at = datetime.now(UTC) - AGE
     entity = select(OAuthEntity.sys_id).where(OAuthEntity.client_id == instance.client_id).scalar_subquery()

@@ -34,7 +34,7 @@ PLAN = "Take the node out of the balancer, deploy, run the smoke tests, put it b
 
 @dataclass(frozen=True)
 class Past:
-    """What the traffic needs to know of what was filled in: how many changes, some of them, and the groups."""
+    """The records that the traffic uses: the number of changes, some of them, and the groups."""
 
     changes: int
     sys_ids: Sequence[str]
@@ -43,7 +43,7 @@ class Past:
 
 @dataclass(frozen=True)
 class People:
-    """Whom and what the changes refer to, by sys_id."""
+    """The sys_ids of the records to which the changes refer."""
 
     users: Sequence[str]
     groups: Sequence[str]
@@ -51,7 +51,7 @@ class People:
 
 
 def fill(database_url: str, changes: int) -> Past:
-    """Fill a prepared database, which no other process uses meanwhile, with changes; always with the same ones."""
+    """Fill a prepared database, which no other process uses in the meantime, always with the same changes."""
     random = Random(changes)
     engine = create_engine(database_url)
     people = _fill_people(engine, changes)
@@ -63,7 +63,7 @@ def fill(database_url: str, changes: int) -> Past:
 
 
 def sys_id_of(kind: str, number: int) -> str:
-    """Return a sys_id that looks like chance, and so lies anywhere in an index."""
+    """Return a sys_id that is spread over an index like a random one."""
     return sha256(f"{kind} {number}".encode()).hexdigest()[:32]
 
 
@@ -134,7 +134,7 @@ def _dates(opened: datetime, has_ended: bool) -> dict[str, datetime | None]:
 
 
 def count_on(engine: Engine, number: int) -> None:
-    """Let the product's next change get this number."""
+    """Make this the number of the product's next change."""
     table = ChangeRequest.__mapper_args__["polymorphic_identity"]
     with engine.begin() as connection:
         if engine.dialect.supports_sequences:

@@ -1,4 +1,4 @@
-"""The peer: a JWT bearer grant on Authlib, Flask and SQLite, as Authlib's documentation shows it, and no more.
+"""The peer: a JWT bearer grant on Authlib, Flask, and SQLite, as Authlib's documentation shows it.
 
 It does for an exchange what the product must: verify the assertion by a key set that it keeps in memory, look up client
 and user, refuse what was seen before by a unique insert, store the token and an event that says how it came about, and
@@ -27,7 +27,7 @@ LIFESPAN_SECONDS = 1800
 
 
 class Store(Protocol):
-    """Where clients, users and tokens are; they are as Authlib and the store itself want them."""
+    """A store of clients, users, and tokens, whose types are those of Authlib or of the store."""
 
     def find_client(self, client_id: str) -> Any:
         """Return a client by its id."""
@@ -43,7 +43,7 @@ class Store(Protocol):
 
 
 def make_app(folder: Path) -> Flask:
-    """Make the WSGI app of the peer, with new databases."""
+    """Return the WSGI app of the peer, with new databases."""
     facts = json.loads((folder / FACTS_FILE).read_text())
     app = Flask("peer")
     app.config["OAUTH2_TOKEN_EXPIRES_IN"] = {JWTBearerGrant.GRANT_TYPE: LIFESPAN_SECONDS}
@@ -66,7 +66,7 @@ def _respond(server: AuthorizationServer) -> Response:
 
 
 def make_grant(store: Store, key_set: KeySet, audience: str) -> type[JWTBearerGrant]:
-    """Return the grant with what its users must add."""
+    """Return the grant class with the methods that its users must add."""
 
     class Grant(JWTBearerGrant):  # type: ignore[misc]
         CLAIMS_OPTIONS = {**JWTBearerGrant.CLAIMS_OPTIONS, "sub": {"essential": True}, "jti": {"essential": True}}

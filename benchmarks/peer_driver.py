@@ -1,4 +1,4 @@
-"""The rows of the peer by the driver's own statements, as the floors have theirs: less than its documentation does."""
+"""The store of the peer with the driver's own statements, like those of the floors, instead of models."""
 
 import sqlite3
 import time
@@ -33,29 +33,29 @@ INSERT_TOKEN = """
 
 @dataclass(frozen=True)
 class User:
-    """Whom a token acts as."""
+    """The user of a token."""
 
     id: int
 
 
 @dataclass(frozen=True)
 class Client(ClientMixin):  # type: ignore[misc]
-    """Who may exchange assertions."""
+    """A client that may exchange assertions."""
 
     client_id: str
     scope: str
     grant_type: str
 
     def get_client_id(self) -> str:
-        """Return its id."""
+        """Return the client ID."""
         return self.client_id
 
     def get_allowed_scope(self, scope: str | None) -> str:
-        """Return what it may have of what it asks for."""
+        """Return the granted part of a requested scope."""
         return " ".join(set((scope or "").split()) & set(self.scope.split()))
 
     def check_grant_type(self, grant_type: str) -> bool:
-        """Return whether it may use a grant."""
+        """Return whether the client may use a grant."""
         return grant_type == self.grant_type
 
 

@@ -1,4 +1,4 @@
-"""The rows of the peer as Authlib's documentation has them: its own mixins on models of Flask-SQLAlchemy."""
+"""The store of the peer as in Authlib's documentation: its mixins on models of Flask-SQLAlchemy."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -17,14 +17,14 @@ db = SQLAlchemy()
 
 
 class User(db.Model):  # type: ignore[misc,name-defined]
-    """Whom a token acts as."""
+    """The user of a token."""
 
     id = Column(Integer, primary_key=True)
     subject = Column(String(40), unique=True)
 
 
 class Client(db.Model, OAuth2ClientMixin):  # type: ignore[misc,name-defined]
-    """Who may exchange assertions."""
+    """A client that may exchange assertions."""
 
     id = Column(Integer, primary_key=True)
     issuer = Column(String(255), unique=True)
@@ -41,7 +41,7 @@ class Token(db.Model, OAuth2TokenMixin):  # type: ignore[misc,name-defined]
 
 
 class Event(db.Model):  # type: ignore[misc,name-defined]
-    """How a token came about."""
+    """The event of an exchange."""
 
     id = Column(Integer, primary_key=True)
     happened_at = Column(Integer, index=True)

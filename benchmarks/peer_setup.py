@@ -1,4 +1,4 @@
-"""What the peer needs: the packages that the product does without, and the facts it is started with."""
+"""The setup of the peer: its additional packages, and the file with its settings."""
 
 import json
 import sys
@@ -19,7 +19,7 @@ DRIVER_PATH = "/driver/oauth/token"
 
 
 def prepare(folder: Path, key_set: bytes) -> None:
-    """Write down whom the peer trusts, and by which keys."""
+    """Write the issuer that the peer trusts, and its keys."""
     facts = {"issuer": ISSUER, "audience": AUDIENCE, "subject": SUBJECT, "key_set": json.loads(key_set)}
     (folder / FACTS_FILE).write_text(json.dumps(facts))
 
@@ -27,7 +27,7 @@ def prepare(folder: Path, key_set: bytes) -> None:
 def provide_packages() -> Path:
     """Return the folder of the peer's packages, installed once for each list of them. Raises `BenchFailed`.
 
-    Only they are there: the peer runs on the same Flask, server and cryptography as the product does.
+    It contains no others: the peer uses the Flask, the server, and the cryptography of the product.
     """
     pip = (sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps")
     command = (*pip, "--target", str(PACKAGES), "--requirement", str(REQUIREMENTS))

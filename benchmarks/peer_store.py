@@ -1,4 +1,4 @@
-"""What the peer's two ways of keeping rows have in common."""
+"""The types that both stores of the peer use."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ SCOPE = "change_request.create"
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """What an exchange is remembered by: where it came from, and what its assertion said of itself."""
+    """The stored facts of an exchange: its origin, and values of its assertion."""
 
     happened_at: int
     address: str | None

@@ -1,6 +1,6 @@
-"""What schedules cost: a creation while many freezes and policies are in force, and the windows of a week.
+"""The cost of schedules: creations while many freezes and policies are active, and the windows of a week.
 
-Creations without and with them take turns in a few phases over one connection, so that noise meets both alike.
+Phases without and with them alternate over one connection, so that noise affects both equally.
 """
 
 import json
@@ -20,7 +20,7 @@ from benchmarks.product import ADMIN_PASSWORD, CHANGE_PATH, USER, change_body
 
 POLICIES, FREEZES = 50, 200
 CREATIONS, PHASES = 100, 3
-# Edits of schedules and policies promise jobs, which take longer with 100,000 changes and are not what is measured.
+# Edits of schedules and policies enqueue jobs, which take longer with 100,000 changes and are not measured here.
 PAUSE_SECONDS = 20
 CREATE_PER_CREATE, WINDOWS_PER_GET = 1.3, 5.0
 WINDOWS = "/api/sn_chg_rest/windows"
@@ -39,7 +39,7 @@ class Planning:
     def bounds(
         self, count: int = CREATIONS, freezes: int = FREEZES, policies: int = POLICIES, pause: float = PAUSE_SECONDS
     ) -> Sequence[Bound]:
-        """Create changes without and with what is in force, read windows, and return what that showed."""
+        """Create changes without and with active schedules, read windows, and return the compared times."""
         with ExitStack() as stack:
             instance = self.site.instance
             admin = person(stack, self.site, "admin", instance.env[ADMIN_PASSWORD])
@@ -99,7 +99,7 @@ class Planning:
 
 
 def _spans() -> Iterator[tuple[dict[str, str], str]]:
-    """Yield spans with their zones: those of weeks around now, and nights that repeat, all without an end."""
+    """Yield spans with their zones, without an end: weeks around the present, and nights that repeat."""
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     number = 0
     while True:

@@ -1,8 +1,7 @@
-"""Which processor does what: the measured server has one for itself, and all else shares the others.
+"""The processors of the processes: the measured server has one of its own, and all others share the rest.
 
-Every server keeps to one processor in any case (decision 0015). They are not alike, since interrupts of the disk reach
-one of them first, and who shares one with the load generator or the database waits for it. So all servers get the same
-one, and no other process does, where there are several.
+Every server stays on one processor (decision 0015). Processors differ, since one of them handles the interrupts of the
+disk, and a server that shares one with the load generator or the database waits for it.
 """
 
 import os
@@ -19,7 +18,7 @@ OTHERS: Set[int] = ALL - SERVERS or ALL
 
 @contextmanager
 def kept_to(processors: Set[int]) -> Iterator[None]:
-    """Let this thread, and whatever it starts in the block, run on some processors only."""
+    """Let this thread, and all processes that it starts in the block, run on some processors only."""
     if not CAN_CHOOSE:
         yield
         return
@@ -37,9 +36,9 @@ def pids_of(server: int, database: str) -> Sequence[int]:
 
 
 def used_seconds(pids: Sequence[int]) -> float:
-    """Return the processor time that processes have taken, or the time where the system does not count the former.
+    """Return the processor time that processes have taken; the clock if the system does not report it.
 
-    Unlike the time that passes, it hardly depends on what else the machine does.
+    Unlike elapsed time, it hardly depends on other work of the machine.
     """
     if not Path("/proc/self/schedstat").exists():
         return time.perf_counter()

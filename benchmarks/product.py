@@ -22,7 +22,7 @@ INTEGRATIONS_PATH = "/api/now/oauth/integrations"
 CHANGE_PATH = "/api/now/table/change_request"
 USER = "bench.user"
 ADMIN_PASSWORD = "CHANGEGATE_ADMIN_PASSWORD"
-# As long as an integration admits: the last run must not meet an expired token.
+# The longest that an integration allows: no token may expire before the last run.
 TOKEN_LIFESPAN_SECONDS = 86_400
 
 
@@ -51,17 +51,14 @@ class Instance:
         return "Basic " + b64encode(f"{USER}:{self.password}".encode()).decode()
 
     def register(self, name: str, jwks_url: str, *options: str) -> "Instance":
-        """Register one more integration with the same user; return the instance as that one's callers see it."""
+        """Register another integration with the same user; return the instance with its credentials."""
         named = ["--name", name, "--provider-name", "Bench", "--issuer", ISSUER, "--audience", AUDIENCE]
         where = ["--jwks-url", jwks_url, "--run-as", USER, "--no-public", "--json"]
         made = json.loads(_command(self.env, "integration", "create", *named, *where, *options))
         return replace(self, client_id=made["client_id"], client_secret=made["client_secret"])
 
-    def enrol(self, base_url: str, name: str, jwks_url: str, **fields: object) -> "Instance":
-        """Register one more integration in the same way, at a server, whose tokens outlast any benchmark.
-
-        Raises `BenchFailed`.
-        """
+    def enroll(self, base_url: str, name: str, jwks_url: str, **fields: object) -> "Instance":
+        """Register another integration over HTTP, with the longest token lifespan. Raises `BenchFailed`."""
         usual = {"name": name, "provider_name": "Bench", "issuer": ISSUER, "audiences": [AUDIENCE], "run_as": USER}
         where = {"jwks_url": jwks_url, "access_token_lifespan_seconds": TOKEN_LIFESPAN_SECONDS, "public_client": False}
         admin = ("admin", self.env[ADMIN_PASSWORD])
@@ -71,10 +68,7 @@ class Instance:
 
 
 def set_up(folder: Path, database_url: str, jwks_url: str) -> Instance:
-    """Make an instance with one integration, on an empty database, through the product's commands.
-
-    Raises `BenchFailed`.
-    """
+    """Create an instance with one integration on an empty database by the product's commands. Raises `BenchFailed`."""
     password = secrets.token_urlsafe(16)
     env = environment(
         {
@@ -90,7 +84,7 @@ def set_up(folder: Path, database_url: str, jwks_url: str) -> Instance:
 
 
 def change_body(number: int) -> str:
-    """Return the JSON of a plausible change, different for every number."""
+    """Return the JSON of a typical change, different for each number."""
     return json.dumps(
         {
             "short_description": f"Roll out build {number}",
@@ -104,7 +98,7 @@ def change_body(number: int) -> str:
 
 
 def list_path(query: str, limit: int, **parameters: str) -> str:
-    """Return the path of a page of changes, parameters without their prefix."""
+    """Return the path of a page of changes; the names of `parameters` have no prefix."""
     named = {"query": query, "limit": str(limit), **parameters}
     return f"{CHANGE_PATH}?{urlencode({f'sysparm_{name}': value for name, value in named.items()})}"
 

@@ -1,4 +1,4 @@
-"""An identity provider's key set on loopback, which counts who asks for it and can be ended."""
+"""The key set of an identity provider on loopback, which counts its requests and can be stopped."""
 
 import threading
 import time
@@ -12,18 +12,18 @@ Document = Callable[[], bytes]
 
 @dataclass
 class Provider:
-    """A served key set; `fetched_at` holds the instants (monotonic seconds) at which it was asked for."""
+    """A served key set; `fetched_at` are the times of its requests, in seconds of the monotonic clock."""
 
     server: ThreadingHTTPServer
     fetched_at: list[float] = field(default_factory=list)
 
     @property
     def jwks_url(self) -> str:
-        """Return where the key set is."""
+        """Return the URL of the key set."""
         return f"http://127.0.0.1:{self.server.server_port}/jwks.json"
 
     def end(self) -> None:
-        """Stop listening: from now on a connection is refused, as that of a process that has ended. Ends once."""
+        """Stop listening, so that connections are refused; a second call changes nothing."""
         if self.server.fileno() != -1:
             self.server.shutdown()
             self.server.server_close()
@@ -44,7 +44,7 @@ def serving_keys(document: Document) -> Iterator[Provider]:
             self.wfile.write(body)
 
         def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-            """Say nothing: the terminal belongs to the result."""
+            """Print nothing, since the terminal shows the report."""
 
     provider = Provider(ThreadingHTTPServer(("127.0.0.1", 0), Answer))
     thread = threading.Thread(target=provider.server.serve_forever, daemon=True)

@@ -1,4 +1,4 @@
-"""How a database finds what a call asks for: the plans of the statements about one table."""
+"""The query plans of the statements of a call about one table."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ from changegate.database.postgres import DirectConnection
 from changegate.extensions import db
 
 EXPLAIN = {"sqlite": "EXPLAIN QUERY PLAN ", "postgresql": "EXPLAIN (COSTS OFF) "}
-# How either database names a step that reads rows, and by which index.
+# The steps of a plan that read rows, on both databases, and their indexes.
 STEP = re.compile(
     r"(?P<sqlite>SCAN|SEARCH) (?:task|sysapproval_approver)\b"
     r"(?: USING (?:(?:COVERING )?INDEX (?P<index>\w+)|(?P<rowid>INTEGER PRIMARY KEY)))?"

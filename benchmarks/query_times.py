@@ -40,10 +40,10 @@ SETTLE_SECONDS = 0.002
 
 @dataclass(frozen=True)
 class Finding:
-    """A query, how many records it finds, and the seconds of its pages and of a GET of one change.
+    """A query, the number of its matches, and the seconds of its pages and of a GET of one change.
 
-    `late` is the last page, found by its offset, and `following` one that a link to the next page leads to, near the
-    end; they are 0 if there is no such page.
+    `late` is the last page, found by its offset. `following` is a page near the end, found by the link of the page
+    before. They are 0 if there is no such page.
     """
 
     query: CommonQuery
@@ -61,7 +61,7 @@ class Finding:
 
 
 class _Answer(NamedTuple):
-    """The seconds of a call, the count that the answer has, and the path of the next page if it begins after a key."""
+    """The seconds of a call, the count in its answer, and the path of the next page if that begins after a key."""
 
     seconds: float
     matches: int
@@ -123,7 +123,7 @@ class CommonQueries:
             connection.close()
             return self._get(connection, path, pids)
         said = answer.read()
-        # What a thread does after it has answered.
+        # For the work of the thread after its answer.
         time.sleep(SETTLE_SECONDS)
         seconds = used_seconds(pids) - begun
         if answer.status != 200:

@@ -1,4 +1,4 @@
-"""Which case is compared with which, and what the product is to reach."""
+"""The ratios of the speeds of cases, with their targets."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -10,9 +10,9 @@ MILLION = "-1m"
 
 @dataclass(frozen=True)
 class Ratio:
-    """The speed of a case in relation to another's; without a target it is only reported.
+    """The speed of a case divided by that of another; without a target, it is only reported.
 
-    A target `when_busy` is about what a server gets through; over a single connection there is none.
+    With `when_busy`, the target applies only to the connections that keep a server busy.
     """
 
     case: str
@@ -22,15 +22,15 @@ class Ratio:
 
     @property
     def name(self) -> str:
-        """Return how the report calls it."""
+        """Return the name in the report."""
         return f"{self.case} / {self.floor}"
 
     def over(self, connections: int) -> "Ratio":
-        """Return what is to be reached over so many connections."""
+        """Return the ratio with its target for so many connections."""
         return replace(self, target=None) if self.when_busy and connections < BUSY else self
 
     def verdict(self, value: float) -> str:
-        """Return `reached` or `below`, or `reported` where there is no target."""
+        """Return `reached` or `below`, or `reported` without a target."""
         if self.target is None:
             return "reported"
         return "reached" if value >= self.target else "below"

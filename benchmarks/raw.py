@@ -1,4 +1,4 @@
-"""A database as its driver gives it: a connection for each thread, durable commits, and nothing in between."""
+"""A database by its driver alone: a connection for each thread, and durable commits."""
 
 import sqlite3
 import threading
@@ -11,7 +11,7 @@ SQLITE_PRAGMAS = ("journal_mode = WAL", "synchronous = FULL")
 
 
 def connect(database_url: str) -> Any:
-    """Open a connection on which every statement commits, durably."""
+    """Open a connection on which every statement is committed durably."""
     url = make_url(database_url)
     return _open_file(url) if url.get_backend_name() == "sqlite" else _open_session(url)
 
@@ -37,7 +37,7 @@ class Database:
         self._local = threading.local()
 
     def statement(self, text: str) -> str:
-        """Return a statement whose parameters are written `?` as the driver wants them written."""
+        """Return a statement with parameters `?` in the syntax of the driver."""
         return text if self.is_sqlite else text.replace("?", "%s")
 
     def execute(self, statement: str, parameters: tuple[object, ...] = ()) -> Any:

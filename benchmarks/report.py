@@ -1,4 +1,4 @@
-"""The result on the terminal and as JSON: for each kind of database its measurements, ratios, limits and memory."""
+"""The report on the terminal and as JSON: measurements, ratios, limits, and memory on each kind of database."""
 
 import json
 import os
@@ -19,12 +19,12 @@ from benchmarks.query_times import Finding
 from benchmarks.ratios import ratios_of
 from benchmarks.rounds import Results
 
-COLOURS = {"reached": "green", "below": "red", "kept": "green", "exceeded": "red", "reported": "default"}
+COLORS = {"reached": "green", "below": "red", "kept": "green", "exceeded": "red", "reported": "default"}
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What one kind of database showed."""
+    """The results on one kind of database."""
 
     database: str
     cases: Sequence[Case]
@@ -39,7 +39,7 @@ class Findings:
 
 
 def machine() -> dict[str, str]:
-    """Return the facts without which the numbers mean little."""
+    """Return the facts about the machine on which the numbers depend."""
     return {
         "cpu": _cpu_model(),
         "cores": str(os.cpu_count()),
@@ -60,7 +60,7 @@ def _cpu_model() -> str:
 
 
 def show(console: Console, all_findings: Sequence[Findings]) -> None:
-    """Print the machine, then the measurements, the ratios and the memory on each kind of database."""
+    """Print the machine, then the measurements, ratios, limits, and memory on each kind of database."""
     console.print(" · ".join(f"{name}: {value}" for name, value in machine().items()))
     for findings in all_findings:
         console.print(_measurements(findings))
@@ -89,20 +89,20 @@ def _ratios(findings: Findings) -> Table:
     for connections in CONNECTIONS:
         for ratio, value in ratios_of(findings.rates(connections), connections):
             target = "" if ratio.target is None else f"{ratio.target:.2f}"
-            table.add_row(ratio.name, str(connections), f"{value:.3f}", target, _coloured(ratio.verdict(value)))
+            table.add_row(ratio.name, str(connections), f"{value:.3f}", target, _colored(ratio.verdict(value)))
     return table
 
 
 def _bounds(findings: Findings) -> Table:
-    table = Table("seen beside the speed", "measured", "at most", "", title=f"{findings.database}: limits")
+    table = Table("limit", "measured", "at most", "", title=f"{findings.database}: limits")
     for bound in findings.bounds:
         limit = "" if bound.limit is None else f"{bound.limit:g}"
-        table.add_row(bound.name, f"{bound.measured:,.2f}", limit, _coloured(bound.verdict))
+        table.add_row(bound.name, f"{bound.measured:,.2f}", limit, _colored(bound.verdict))
     return table
 
 
-def _coloured(verdict: str) -> str:
-    return f"[{COLOURS[verdict]}]{verdict}[/]"
+def _colored(verdict: str) -> str:
+    return f"[{COLORS[verdict]}]{verdict}[/]"
 
 
 def _memory_line(memory: Memory) -> str:
@@ -115,7 +115,7 @@ def _memory_line(memory: Memory) -> str:
 
 
 def write_json(path: Path, all_findings: Sequence[Findings]) -> None:
-    """Write everything: rates per second, latencies in milliseconds, memory in megabytes."""
+    """Write all results: rates per second, latencies in milliseconds, memory in megabytes."""
     databases = {findings.database: _as_json(findings) for findings in all_findings}
     path.write_text(json.dumps({"machine": machine(), "databases": databases}, indent=2) + "\n")
 

@@ -1,4 +1,4 @@
-"""A provider that rotates its key again and again, with overlap, while it signs."""
+"""A provider that rotates its key continually, with overlap, while it signs."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,16 +16,16 @@ from benchmarks.signing import Signer, render_key_set, rsa_jwk
 
 # About three rotations a second on the reference machine, where a provider rotates once in weeks.
 ASSERTIONS_OF_A_KEY = 400
-# Enough that no two which are published together are the same; making a new one each time would take minutes.
+# Enough for different keys in each key set; generating a new key for each rotation would take minutes.
 DIFFERENT_KEYS = 6
 NOTE = "! {file} {word}"
 
 
 @dataclass
 class RotatingProvider:
-    """Signs with one key after the other; its key set holds the key that signs now and the one before.
+    """Signs with one key after the other; its key set contains the current key and the previous one.
 
-    `note` is the file in which the load generator says which key it has come to.
+    `note` is the file in which the load generator records the number of the current key.
     """
 
     note: Path
@@ -40,19 +40,19 @@ class RotatingProvider:
         self.note.write_text("0")
 
     def document(self) -> bytes:
-        """Return the key set as it is at this moment."""
+        """Return the current key set."""
         now = int(self.note.read_text())
         self.asked_at.append(now)
         return render_key_set(*(self._jwk(number) for number in (now, now - 1) if number >= 0))
 
     def chapters(self, needed: int) -> Iterator[tuple[int, list[str]]]:
-        """Give the number of each new key, with the assertions that are signed with it, until there are enough."""
+        """Yield the number of each new key with the assertions that it signs, until there are `needed` assertions."""
         for start in range(0, needed, ASSERTIONS_OF_A_KEY):
             number = next(self.numbers)
             yield number, [self._sign(number) for _ in range(min(ASSERTIONS_OF_A_KEY, needed - start))]
 
     def bounds(self) -> list[Bound]:
-        """Return how often the key set was asked for after each rotation that was noticed."""
+        """Return how often the key set was fetched after each rotation that was noticed."""
         fetches, noticed = len(self.asked_at), len(set(self.asked_at))
         return [Bound("d-rotation: fetches per rotation", fetches / noticed, 1.0)] if noticed else []
 
@@ -80,7 +80,7 @@ class RotatingExchanges:
     files: Iterator[int] = field(default_factory=count)
 
     def traffic(self, needed: int) -> Traffic:
-        """Return traffic of `needed` assertions; before the first one of each key the generator notes its number."""
+        """Return traffic of `needed` assertions, with a line for the generator before the first one of each key."""
         lines: list[str] = []
         for number, assertions in self.provider.chapters(needed):
             lines.append(NOTE.format(file=self.provider.note, word=number))

@@ -1,4 +1,4 @@
-"""The order of things: warm up, prepare every run's traffic, then measure in interleaved rounds."""
+"""The order of the runs: warm up, prepare all traffic, then measure in interleaved rounds."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +13,7 @@ from benchmarks.ratios import RATIOS
 
 WARM_UP_SECONDS = 1
 LONGEST_SECONDS = 10
-# How many more requests are prepared than the rate seen so far would use up, and a few on top.
+# The prepared requests: this many times those that the measured rate would use, and `SPARE` more.
 MARGIN = 2
 SPARE = 200
 FLOORS = {ratio.case: ratio.floor for ratio in RATIOS}
@@ -44,9 +44,9 @@ def measure(cases: Sequence[Case], runs: int, seconds: int, tell: Callable[[str]
 
 
 def _drive_with_enough(case: Case, traffic: Traffic, connections: int, seconds: int) -> Measurement:
-    """Drive; once more with twice the feed should it run dry, and for longer should no answer come in time.
+    """Run a case; repeat it with twice the feed if it was used up, and for longer if there was no answer in time.
 
-    A warm-up that met a busy moment foretells too little, and what is very slow is to be reported, too.
+    A warm-up at a busy moment measures too low a rate, and very slow cases are reported, too.
     """
     try:
         with case.beside(connections, seconds):
@@ -65,14 +65,14 @@ def _key(run: Run) -> tuple[str, int]:
 
 
 def _rotate(runs: list[Run], by: int) -> list[Run]:
-    # A neighbour's noise, or a disk that tires, must not always hit the same case.
+    # Other work of the machine must not always affect the same case.
     start = by * (len(runs) // 3 + 1) % max(len(runs), 1)
     return runs[start:] + runs[:start]
 
 
 def _warm_up(run: Run, rates: Mapping[tuple[str, int], float]) -> float:
     case, connections = run
-    # The floors come first in the list, and nothing is faster than its floor.
+    # The floors are first in the list, and no case is faster than its floor.
     rate = rates.get((FLOORS.get(case.name, ""), connections), 0.0)
     traffic = case.traffic(_needed(rate, WARM_UP_SECONDS))
     return _drive_with_enough(case, traffic, connections, WARM_UP_SECONDS).rate

@@ -42,12 +42,12 @@ CONDITIONS = (
 
 
 def pipeline_signer(signer: Signer) -> Signer:
-    """Return a signer with the same keys whose assertions say what a pipeline's say."""
+    """Return a signer with the same keys whose assertions have the claims of a pipeline."""
     return replace(signer, prefix=f"{signer.prefix}-pipeline", more_claims=CLAIMS, signed={"RS256": [], "ES256": []})
 
 
 def set_conditions(database_url: str, instance: Instance) -> None:
-    """Give an integration its conditions, stored as a form's are."""
+    """Store the conditions of an integration, as its form does."""
     conditions = ClaimConditionSchema(many=True).load([dict(condition) for condition in CONDITIONS])
     named = OAuthEntity.__table__.c.client_id == instance.client_id
     engine = create_engine(database_url)

@@ -1,4 +1,4 @@
-"""The server as its integrations see it: calls with tokens, introspection, scopes that reach their own records only."""
+"""Calls with tokens, introspection, and scopes that are limited to own records."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ READ = "change_request.read"
 READ_OWN = "change_request.read_own"
 UPDATE_OWN = "change_request.update_own"
 EVERYTHING = "useraccount"
-# As many as a group has, of all that are filled in.
+# As many as a group has.
 OWN_CHANGES = 500
 BODIES = 2000
 
@@ -42,19 +42,19 @@ class ScopeSite:
     signer: Signer
 
     def cases(self) -> list[Case]:
-        """Return the cases k, l, m and n."""
-        readers = {form: self._enrol(f"reads, {form}", READ, token_format=form) for form in FORMATS}
+        """Return the cases k, l, m, and n."""
+        readers = {form: self._enroll(f"reads, {form}", READ, token_format=form) for form in FORMATS}
         return [
             *(self._call(form, instance) for form, instance in readers.items()),
             *(self._introspection(form, instance) for form, instance in readers.items()),
-            self._create("unscoped", self._enrol("does everything", EVERYTHING)),
-            self._create("scoped", self._enrol("creates", CREATE, READ_OWN, UPDATE_OWN)),
+            self._create("unscoped", self._enroll("does everything", EVERYTHING)),
+            self._create("scoped", self._enroll("creates", CREATE, READ_OWN, UPDATE_OWN)),
             *self._own_records(),
         ]
 
-    def _enrol(self, name: str, *scopes: str, **fields: object) -> Instance:
+    def _enroll(self, name: str, *scopes: str, **fields: object) -> Instance:
         instance, base_url = self.site.instance, self.site.server.base_url
-        return instance.enrol(base_url, f"Bench, {name}", self.jwks_url, scopes=scopes, **fields)
+        return instance.enroll(base_url, f"Bench, {name}", self.jwks_url, scopes=scopes, **fields)
 
     def _token(self, instance: Instance) -> str:
         return get_token(self.site.server.base_url, instance, self.signer.sign("RS256"))
@@ -75,8 +75,8 @@ class ScopeSite:
         return Case(f"m-{name}", f"POST one, {name} token", self.site.server.base_url, lambda _: create)
 
     def _own_records(self) -> list[Case]:
-        # One that creates nothing while it is measured, or its own changes would grow more and more.
-        instance = self._enrol("reads its own", READ_OWN)
+        # An integration that creates no changes: otherwise, the number of its own changes would grow.
+        instance = self._enroll("reads its own", READ_OWN)
         own = self.site.past.sys_ids[:OWN_CHANGES]
         make_own(self.database_url, instance, own)
         token = self._token(instance)
@@ -94,7 +94,7 @@ class ScopeSite:
 
 
 def make_own(database_url: str, instance: Instance, sys_ids: Sequence[str]) -> None:
-    """Let changes be those that an integration created. Raises `BenchFailed` when they are not there."""
+    """Make an integration the creator of changes. Raises `BenchFailed` if they do not exist."""
     entity = select(OAuthEntity.sys_id).where(OAuthEntity.client_id == instance.client_id).scalar_subquery()
     origin = {"oauth_entity": entity, "oauth_client_id": instance.client_id}
     engine = create_engine(database_url)

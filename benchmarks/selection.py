@@ -1,4 +1,4 @@
-"""Which cases are measured: all, or some with what they stand beside."""
+"""The selection of cases: all, or some of them with those that they are compared with."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,31 +16,31 @@ OF_A_MILLION = tuple(f"{name}{MILLION}" for name in ("e", "f", "h", "i"))
 # Each sends requests of several kinds.
 LIVES, PLANNING, PAGES, QUERIES, SIZES = SCENARIOS = ("lives", "planning", "pages", "queries", "sizes")
 NAMES = (*FLOORS, *PEERS, *EXCHANGES, *TRUST, *TABLES, *SCOPES, *SCENARIOS, *OF_A_MILLION)
-# What a word stands for that is no letter.
+# Words that select several cases, in addition to the letters.
 GROUPS = {"floors": FLOORS, "trust": TRUST, "scopes": SCOPES}
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The cases that are wanted, by name."""
+    """The names of the selected cases."""
 
     names: frozenset[str] = frozenset(NAMES)
 
     def wants(self, *names: str) -> bool:
-        """Return whether any of these is wanted."""
+        """Return whether any of these cases is selected."""
         return not self.names.isdisjoint(names)
 
     @property
     def is_all(self) -> bool:
-        """Return whether nothing is left out."""
+        """Return whether all cases are selected."""
         return self.names == frozenset(NAMES)
 
 
 def select(asked: str | None) -> Selection:
-    """Return what is asked for by names with commas between them; the whole where nothing is.
+    """Return the cases with these names, which are separated by commas; all cases for None.
 
-    A letter stands for all its cases, so that `d` is every exchange, and the name of a group for all of the group; a
-    case comes with those that it is compared with. Raises `BenchFailed`.
+    A letter selects all cases that begin with it, and the name of a group all cases of the group. The cases that a
+    selected case is compared with are selected, too. Raises `BenchFailed`.
     """
     if asked is None:
         return Selection()

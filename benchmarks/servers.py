@@ -1,4 +1,4 @@
-"""Server processes of the benchmark: started on a free port, waited for, ended by their own handle."""
+"""The server processes of the benchmark."""
 
 import os
 import socket
@@ -33,13 +33,13 @@ def environment(extra: Mapping[str, str]) -> dict[str, str]:
 
 
 def bare_command(port: int, target: str) -> list[str]:
-    """Return what serves a bare app: Granian's WSGI mode, so that the cost of the product's own server shows."""
+    """Return the command for a bare app: Granian's WSGI mode, so that ratios include the product's own server."""
     options = ["--interface", "wsgi", "--workers", str(WORKERS), "--blocking-threads", str(THREADS)]
     return [script("granian"), *options, "--host", "127.0.0.1", "--port", str(port), target]
 
 
 def product_command(port: int) -> list[str]:
-    """Return what serves the product, as an administrator would start it."""
+    """Return the command that serves the product."""
     options = ["--workers", str(WORKERS), "--threads", str(THREADS)]
     return [script("changegate"), "serve", "--host", "127.0.0.1", "--port", str(port), *options]
 
@@ -54,7 +54,7 @@ def free_port() -> int:
 
 @dataclass(frozen=True)
 class Server:
-    """A server at work: its address and its first process, whose children are the workers."""
+    """A running server: its address, and its main process, whose children are the workers."""
 
     base_url: str
     pid: int
@@ -62,7 +62,7 @@ class Server:
 
 @contextmanager
 def serving(command: Sequence[str], port: int, env: Mapping[str, str], log: Path) -> Iterator[Server]:
-    """Run a server until the block ends. Raises `BenchFailed` when it does not come up."""
+    """Run a server until the block ends. Raises `BenchFailed` if it does not start."""
     with log.open("wb") as output, kept_to(SERVERS):
         process = subprocess.Popen(command, cwd=ROOT, env=dict(env), stdout=output, stderr=subprocess.STDOUT)
     try:
@@ -86,4 +86,4 @@ def _await_port(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
             time.sleep(0.05)
         else:
             return
-    raise BenchFailed(f"A server did not start. It said:\n{log.read_text(errors='replace')[-2000:]}")
+    raise BenchFailed(f"A server did not start. Its output:\n{log.read_text(errors='replace')[-2000:]}")

@@ -1,4 +1,4 @@
-"""What the benchmark's own identity provider signs with: two keys, their key set, assertions signed in advance."""
+"""The keys and the assertions of the benchmark's own identity provider."""
 
 import json
 import time
@@ -20,7 +20,7 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 ISSUER = "https://idp.bench.example"
 AUDIENCE = "https://changegate.bench.example"
 SUBJECT = "bench"
-# As long as the server accepts by default: the last run must not meet an expired assertion.
+# The longest that the server accepts by default: no assertion may expire before the last run.
 LIFETIME_SECONDS = 3600
 
 
@@ -39,25 +39,25 @@ class Signer:
     signed: Mapping[str, list[str]] = field(default_factory=lambda: {"RS256": [], "ES256": []})
 
     def assertions(self, alg: str, start: int, number: int) -> list[str]:
-        """Return so many assertions from the place `start` on: the same ones whenever the same place is asked for."""
+        """Return the assertions from `start` on, signed at the first call and the same at each later one."""
         kept = self.signed[alg]
         kept += [self.sign(alg) for _ in range(start + number - len(kept))]
         return kept[start : start + number]
 
     def sign(self, alg: str) -> str:
-        """Return a fresh assertion signed with `alg`, RS256 or ES256."""
+        """Return a new assertion signed with `alg`, RS256 or ES256."""
         key = self.rsa_key if alg == "RS256" else self.ec_key
         return jwt.encode(self.claims(), key, algorithm=alg, headers={"kid": alg})
 
     def claims(self) -> dict[str, object]:
-        """Return the claims of an assertion that no server has seen yet."""
+        """Return the claims of a new assertion."""
         now = int(time.time())
         claims: dict[str, object] = {"iss": ISSUER, "aud": AUDIENCE, "sub": SUBJECT}
         claims |= {"jti": f"{self.prefix}-{next(self.serial)}", "iat": now, "exp": now + LIFETIME_SECONDS}
         return {**claims, **self.more_claims}
 
     def rsa_public_pem(self) -> bytes:
-        """Return the public half of the RSA key."""
+        """Return the public RSA key."""
         return self.rsa_key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
     def key_set(self) -> bytes:
@@ -67,7 +67,7 @@ class Signer:
 
 
 def rsa_jwk(key: rsa.RSAPrivateKey, kid: str) -> Mapping[str, object]:
-    """Return the public half of a key under a name."""
+    """Return the public key of a key pair as a JWK with a key ID."""
     return {**RSAAlgorithm.to_jwk(key.public_key(), as_dict=True), "kid": kid, "use": "sig"}
 
 

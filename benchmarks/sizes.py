@@ -1,4 +1,4 @@
-"""How many bytes of the database an exchange, an old one, and a change take, with their indexes."""
+"""The bytes of an exchange, an old exchange, and a change in the database, with their indexes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -21,7 +21,7 @@ from changegate.extensions import db
 from changegate.services.oauth.events import thin_reports
 from changegate.services.oauth.exchange_figures import count_exchanges
 
-# Enough that the pages a database adds ahead do not matter.
+# So many that pages that the database allocates in advance do not matter.
 COUNT = 4000
 USED_BYTES = {
     "sqlite": "SELECT (page_count - freelist_count) * page_size"
@@ -45,7 +45,7 @@ class Sizes:
     signer: Signer
 
     def bounds(self, count: int = COUNT) -> Sequence[Bound]:
-        """Exchange and create so many times, and return by how much the database grew for each."""
+        """Return by how many bytes the database grows for each of so many exchanges and creations."""
         forms = [self.site.instance.token_form(self.signer.sign("RS256")) for _ in range(count)]
         bodies = [change_body(number) for number in range(count)]
         headers = dict((bearer(self.site.token), *JSON))
@@ -62,7 +62,7 @@ class Sizes:
         return Bound(name, (self._used() - before) / count)
 
     def _thin(self, begun: datetime) -> float:
-        """Take the reports of the exchanges since a time, as if they were a month old; return what they take then."""
+        """Delete the reports of exchanges since a time, as if they were a month old; return the bytes that remain."""
         app = app_of(self.site.instance)
         kept = {"report_retention_days": REPORT_DAYS, "event_retention_days": REPORT_DAYS + 1}
         app.config["SETTINGS"] = replace(app.config["SETTINGS"], **kept)

@@ -1,4 +1,4 @@
-"""Everything that is measured on one kind of database: filled, served, and ended with the stack."""
+"""The instances, servers, and cases of one kind of database."""
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -33,7 +33,7 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Site:
-    """An instance with a past, not served yet."""
+    """An instance with five years of records that is not served yet."""
 
     folder: Path
     database_url: str
@@ -57,14 +57,14 @@ class Stage:
     living: Sequence[CommonQueries] = ()
 
     def bounds(self) -> Sequence[Bound]:
-        """Return what was seen beside the speed, once the cases have run."""
+        """Return the limits and scenarios, measured after the cases."""
         parts = (self.trust, self.lives, self.planning, self.conflicts, self.pages, self.sizes, *self.living)
         return [bound for part in parts if part for bound in part.bounds()]
 
 
 @dataclass(frozen=True)
 class StageSetting:
-    """What a stage is set with: `folder` is for it alone, and `stack` ends what it starts."""
+    """Creates a stage: in a folder of its own, with servers that the end of `stack` stops."""
 
     stack: ExitStack
     databases: Databases
@@ -158,7 +158,7 @@ class StageSetting:
         ]
 
     def _peer_case(self, name: str, label: str, base_url: str, path: str) -> Case:
-        # It is sent the product's form; its grant finds the client by the assertion's issuer.
+        # The peer gets the product's form; its grant finds the client by the issuer of the assertion.
         asking = product.Instance({}, "", name, "")
         return Exchanges(self.folder / "peer", asking, self.signer, path=path).case(name, label, base_url)
 

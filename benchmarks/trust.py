@@ -37,12 +37,12 @@ class TrustSite:
     down: product.Instance = field(init=False)
 
     def bounds(self) -> list[Bound]:
-        """Return what was seen beside the speed."""
+        """Return the limits on fetches, measured after the cases."""
         failures = count_failures(self.database_url, self.down)
         return [*self.flood.bounds(), *self.rotating.bounds(), Bound("d-down: fetches that failed", failures)]
 
     def cases(self) -> list[Case]:
-        """Return the cases d-report, d-down, d-calm, d-flood and d-rotation."""
+        """Return the cases d-report, d-down, d-calm, d-flood, and d-rotation."""
         base_url = self._serve("flooded", FLOODED)
         return [
             self._reported(base_url),
