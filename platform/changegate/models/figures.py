@@ -53,7 +53,7 @@ class OAuthExchangeWatermark(Base):
 
 
 class DashboardFigures(Base):
-    """One row: the figures of the dashboard for users who may read all changes, and when they were read."""
+    """The figures of the dashboard for users who may read all changes; versions with other charts have other rows."""
 
     __tablename__ = "dashboard_figures"
 

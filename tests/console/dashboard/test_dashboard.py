@@ -56,6 +56,8 @@ def test_every_number_is_that_of_its_list(app: Flask, admin: Visitor, make_chang
         "Unauthorized in 90 days": 1,
     }
     assert numbers["Unsuccessful"][0] == 1
+    recent = admin.client.get(numbers["Created by people in 90 days"][1], follow_redirects=True).text
+    assert ">Created is at or after 90 days ago<" in recent
     for label, (count, path) in numbers.items():
         assert total_of(admin, path) == count, label
 

@@ -74,9 +74,33 @@ def test_figures_without_a_worker_are_read_again_after_an_hour(
 ) -> None:
     keep(large_desk)
     make_change(short_description="x")
-    clock.advance(seconds=kept.LONGEST_KEPT.total_seconds())
+    clock.advance(seconds=kept.LONGEST_KEPT.total_seconds() + 1)
     text = admin.open("/dashboard").text
     assert ("as of" in text, numbers_in(text)[PEOPLE][0]) == (False, 5)
+
+
+def test_figures_of_the_future_are_not_shown_after_the_clock_was_set_back(
+    large_desk: Flask, admin: Visitor, clock: Clock
+) -> None:
+    keep(large_desk)
+    clock.advance(minutes=-4)
+    assert "as of" in admin.open("/dashboard").text
+    clock.advance(minutes=-2)
+    assert "as of" not in admin.open("/dashboard").text
+
+
+def test_figures_of_a_version_with_other_charts_are_left_alone(
+    large_desk: Flask, admin: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as other_version:
+        other_version.setattr(kept, "NUMBERS", {})
+        other_version.setattr(kept, "asdict", lambda _figures: {"bars": {}})
+        keep(large_desk)
+    assert "as of" not in admin.open("/dashboard").text
+    keep(large_desk)
+    assert "as of" in admin.open("/dashboard").text
+    with large_desk.app_context():
+        assert len(db.session.scalars(select(DashboardFigures.id)).all()) == 2
 
 
 def test_any_number_of_integrations_may_have_created_changes(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 # How far back figures of closed and created changes go.
-RECENT = "@dayofweek@ago@90"
+RECENT = "@day@ago@90"
 CREATED_RECENTLY = f"sys_created_onRELATIVEGE{RECENT}"
 CLOSED_RECENTLY = f"state=3^closed_atRELATIVEGE{RECENT}"
 SUCCESSFUL = "successful"
