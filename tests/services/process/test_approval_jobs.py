@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from changegate.database import commit, connection
 from changegate.errors import AccessRefused, OperationFailed
 from changegate.extensions import db, now
-from changegate.models import ChgHistory, SysJournalField, SysUserRole
+from changegate.models import ChgHistory, Job, SysJournalField, SysUserRole
 from changegate.services.access.caller import Caller
-from changegate.services.approvals.deadlines import ESCALATED, UNANSWERED, list_due
+from changegate.services.approvals.deadlines import ESCALATED, FOLLOW_UP, UNANSWERED, list_due
+from changegate.services.process import edits
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.values import render_value
 from tests.conftest import Clock
@@ -274,6 +275,20 @@ def test_a_rejected_change_that_stays_in_its_state_is_not_followed_up(people: di
 
     assert approvals_of(change, state="approved")
     assert list_due(now() + timedelta(hours=2), 10) == []
+
+
+def test_a_change_whose_job_fails_hides_no_other_change(
+    people: dict[str, str], later: Later, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(edits, "MOST_DUE", 1)
+    changes = [waiting_change(of_users(people["ann"], reminder_hours="1")) for _ in range(2)]
+    commit()
+    tomorrow = now() + timedelta(days=1)
+    for _ in range(3):
+        edits.enqueue_follow_ups(tomorrow)
+        connection().execute(update(Job).where(Job.kind == FOLLOW_UP).values(attempts=9, failed_at=now()))
+    failed = select(Job.job_key).where(Job.kind == FOLLOW_UP, Job.failed_at.is_not(None))
+    assert sorted(connection().execute(failed).scalars()) == sorted(changes)
 
 
 def leave_by(people: dict[str, str], group: str, way: str) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import func, select, union
 from changegate.database import connection
 from changegate.database.prepared import Prepared, parameter
 from changegate.extensions import now
-from changegate.models import ChgApprovalDecision, SysapprovalApprover, SysUser, SysUserGroup, Task
+from changegate.models import ChgApprovalDecision, Job, SysapprovalApprover, SysUser, SysUserGroup, Task
 from changegate.services.approvals.asking import place_of
 from changegate.services.approvals.bound import bound_changes
 from changegate.services.approvals.counting import count_stage
@@ -25,6 +25,8 @@ from changegate.services.approvals.rounds import CANCELLED, EMPTIED, EXPIRED, ST
 from changegate.services.tables.journals import add_journal_entries
 from changegate.services.tables.rules import Values
 
+# The kind of jobs that follow up a change; their key is the change.
+FOLLOW_UP = "approvals.follow_up"
 # An answer that expired earlier ends with the next edit or move of its change. Expired answers of closed changes stay.
 EXPIRED_LATELY = timedelta(days=14)
 # Kept in `approval_source`: a manager is asked under a rule that does not name them.
@@ -36,7 +38,7 @@ _MANAGER = Prepared(select(SysUserGroup.manager).where(SysUserGroup.sys_id == pa
 
 
 def list_due(at: datetime, limit: int) -> list[str]:
-    """Return changes whose approvals must be followed up.
+    """Return changes whose approvals must be followed up and have no job for it, not even one that failed.
 
     They have an open approval whose deadline has passed, or an answer that has expired, or they are in a state that
     requests approvals and have requested none, because they were imported or are older than approval policies.
@@ -55,8 +57,10 @@ def list_due(at: datetime, limit: int) -> list[str]:
         select(change).where(*is_over, *is_current),
         select(tasks["sys_id"]).where(*is_unasked),
     )
+    # Otherwise, changes whose jobs fail would fill each list, and hide the others and the failure.
+    has_job = select(Job.sys_id).where(Job.kind == FOLLOW_UP, Job.job_key == tasks["sys_id"]).exists()
     # A rejection ends a round: in a model in which it moves no change, nothing is left to follow up.
-    is_waiting = (bound_changes(), tasks["approval"] != REJECTED)
+    is_waiting = (bound_changes(), tasks["approval"] != REJECTED, ~has_job)
     statement = select(tasks["sys_id"]).where(tasks["sys_id"].in_(needing), *is_waiting)
     statement = statement.order_by(tasks["sys_id"]).limit(limit)
     return list(connection().execute(statement).scalars())

@@ -18,7 +18,7 @@ from changegate.services.approvals import requests
 from changegate.services.approvals.bound import is_bound
 from changegate.services.approvals.content import AFFECTED_CIS
 from changegate.services.approvals.counting import count_answers
-from changegate.services.approvals.deadlines import follow_up_open, has_expired, list_due
+from changegate.services.approvals.deadlines import FOLLOW_UP, follow_up_open, has_expired, list_due
 from changegate.services.approvals.departures import RECOMPUTE
 from changegate.services.approvals.rounds import Round
 from changegate.services.approvals.voiding import void_uncovered
@@ -35,7 +35,6 @@ from changegate.services.process.risk_calculation import follow_fact
 from changegate.services.risk.conditions import CONFLICTS
 from changegate.services.tables.rules import Values
 
-FOLLOW_UP = "approvals.follow_up"
 SWEEP_INTERVAL = timedelta(minutes=1)
 MOST_DUE = 1000
 PEOPLE, TIME = "users have left or joined", "an answer has expired"
