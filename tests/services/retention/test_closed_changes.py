@@ -10,13 +10,14 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select, update
 
-from changegate.database import commit, connection
+from changegate.database import commit, connection, rollback
 from changegate.extensions import now
 from changegate.models import ChgHistory, SysAttachment, SysAttachmentDoc, SysAudit, Task
 from changegate.services.attachments.upload import measure
 from changegate.services.attachments.writing import Target, create_attachment
 from changegate.services.evidence.verification import verify
 from changegate.services.jobs.cleanups import CLEANUPS
+from changegate.services.process.changes import lock_change
 from changegate.services.retention import closed_changes
 from changegate.services.retention.closed_changes import FILES_DELETED, delete_audit, delete_files
 from changegate.services.tables.registry import get_table
@@ -132,10 +133,27 @@ def test_a_file_that_was_added_lately_is_kept() -> None:
 @pytest.mark.usefixtures("retention")
 def test_they_are_deleted_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     changes = [change_closed(DAYS + 1) for _ in range(3)]
-    monkeypatch.setattr(closed_changes, "FILES_AT_ONCE", 2)
-    monkeypatch.setattr(closed_changes, "ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(closed_changes, "FILES_READ_AT_ONCE", 2)
+    monkeypatch.setattr(closed_changes, "AUDIT_READ_AT_ONCE", 2)
     assert [delete_files(now()) for _ in range(2)] == [True, False]
     assert [len(deletions(change)) for change in changes] == [1, 1, 1]
     total = sum(map(audited, changes))
     assert delete_audit(now())
     assert sum(map(audited, changes)) == total - 2
+
+
+@pytest.mark.usefixtures("retention")
+def test_one_search_finds_many_batches_and_each_is_committed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def locked(change: str) -> Any:
+        if change == last:
+            raise TimeoutError
+        return lock_change(change)
+
+    first, last = sorted(change_closed(DAYS + 1) for _ in range(2))
+    monkeypatch.setattr(closed_changes, "ROWS_AT_ONCE", 1)
+    assert not delete_audit(now())
+    monkeypatch.setattr(closed_changes, "lock_change", locked)
+    with pytest.raises(TimeoutError):
+        delete_files(now())
+    rollback()
+    assert (audited(first), audited(last), files_of(first), files_of(last)) == (0, 0, [], ["plan.txt"])

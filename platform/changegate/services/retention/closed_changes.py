@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Row, Select, delete, func, literal, select
 
-from changegate.database import connection
+from changegate.database import commit, connection
 from changegate.database.cleanup import ROWS_AT_ONCE
 from changegate.extensions import settings
 from changegate.models import SysAttachment, SysAudit, Task
@@ -24,10 +24,11 @@ from changegate.services.process.changes import lock_change
 from changegate.services.process.recording import CHANGE, TASK
 
 FILES_DELETED = "files_deleted"
-# Each batch locks its changes, and callers who write to one of them wait.
-FILES_AT_ONCE = 50
-# They search all audit records and files for those of closed changes.
+# They search all audit records and files for those of closed changes. So that they rarely do, they read many rows at
+# once, and commit each batch of these.
 EVERY = timedelta(days=1)
+AUDIT_READ_AT_ONCE = 50 * ROWS_AT_ONCE
+FILES_READ_AT_ONCE = 1000
 _TASKS = Task.__table__
 _CHANGES = Task.__table__.alias("change")
 
@@ -67,22 +68,27 @@ def _count(rows: Select[Any]) -> int:
 
 @cleans_up("retention.audit", "audit records of closed changes", lambda at: _count(_audit_rows(at)), every=EVERY)
 def delete_audit(at: datetime) -> bool:
-    """Delete a batch of audit records; return whether there may be more."""
+    """Delete audit records in batches, and commit each batch; return whether there may be more."""
     # Read before the DELETE: on SQLite, a statement that writes blocks all other writers while it searches.
-    due = list(connection().execute(_audit_rows(at).limit(ROWS_AT_ONCE)).scalars())
-    connection().execute(delete(SysAudit).where(SysAudit.sys_id.in_(due)))
-    return len(due) == ROWS_AT_ONCE
+    due = list(connection().execute(_audit_rows(at).limit(AUDIT_READ_AT_ONCE)).scalars())
+    for begin in range(0, len(due), ROWS_AT_ONCE):
+        connection().execute(delete(SysAudit).where(SysAudit.sys_id.in_(due[begin : begin + ROWS_AT_ONCE])))
+        commit()
+    return len(due) == AUDIT_READ_AT_ONCE
 
 
 @cleans_up("retention.attachments", "attachments of closed changes", lambda at: _count(_files(at)), every=EVERY)
 def delete_files(at: datetime) -> bool:
-    """Delete a batch of attachments, recorded in the history of their changes; return whether there may be more."""
-    # Sorted by change, which is the order in which batches lock changes.
-    due = connection().execute(_files(at).order_by("change", SysAttachment.file_name).limit(FILES_AT_ONCE)).all()
+    """Delete attachments, recorded in the history of their changes; return whether there may be more.
+
+    Each change is a transaction of its own: callers who write to a change wait while its files are deleted.
+    """
+    due = connection().execute(_files(at).order_by("change", SysAttachment.file_name).limit(FILES_READ_AT_ONCE)).all()
     for change, files in groupby(due, attrgetter("change")):
         if lock_change(change) is not None:
             _delete(change, list(files))
-    return len(due) == FILES_AT_ONCE
+        commit()
+    return len(due) == FILES_READ_AT_ONCE
 
 
 def _delete(change: str, files: Iterable[Row[Any]]) -> None:
