@@ -62,25 +62,44 @@ APPROVAL_COLUMNS = ("state", "sys_created_on", "sys_id")
 
 def upgrade():
     """Make the indexes cover counts and pages, and add those of open tasks."""
-    replace(OLD, NEW)
-    op.drop_index(f"ix_{APPROVAL}_approver", APPROVAL, if_exists=True)
+    put_aside(TASK, OLD)
+    put_aside(APPROVAL, ["approver"])
+    create(NEW)
     for name in ("approver", "group"):
         create_index_online(f"ix_{APPROVAL}_{name}", APPROVAL, [name, *APPROVAL_COLUMNS])
+    drop(APPROVAL, ["approver_old"])
+    drop(TASK, [f"{name}_old" for name in OLD])
 
 
 def downgrade():
     """Restore the indexes of before."""
-    for name in ("approver", "group"):
-        op.drop_index(f"ix_{APPROVAL}_{name}", APPROVAL, if_exists=True)
+    drop(APPROVAL, ["approver", "group"])
     create_index_online(op.f(f"ix_{APPROVAL}_approver"), APPROVAL, ["approver"])
-    replace(NEW, OLD)
+    drop(TASK, NEW)
+    create(OLD)
 
 
-def replace(dropped, created):
-    """Drop indexes of tasks and create others."""
-    for name in dropped:
-        op.drop_index(f"ix_{TASK}_{name}", TASK, if_exists=True)
-    for name, (rows, first, *others) in created.items():
+def drop(table, names):
+    """Drop those of the indexes that exist."""
+    for name in names:
+        op.drop_index(f"ix_{table}_{name}", table, if_exists=True)
+
+
+def put_aside(table, names):
+    """Make room for indexes of the same names. On PostgreSQL, nodes use the old ones until the others are ready."""
+    if op.get_bind().dialect.name == "sqlite":
+        drop(table, names)
+        return
+    for name in names:
+        index = f"ix_{table}_{name}"
+        # After an attempt that was interrupted, the name is that of a new index.
+        if op.get_bind().scalar(sa.text("SELECT to_regclass(:name)"), {"name": f"{index}_old"}) is None:
+            op.execute(f"ALTER INDEX IF EXISTS {index} RENAME TO {index}_old")
+
+
+def create(indexes):
+    """Create indexes of tasks."""
+    for name, (rows, first, *others) in indexes.items():
         is_filled = sa.text(f"{first} IS NOT NULL") if rows == "filled" else None
         is_active = sa.text("active = 1") if rows == "active" else None
         where = {"sqlite_where": is_active if is_filled is None else is_filled, "postgresql_where": is_filled}

@@ -12,8 +12,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask import Flask
-from sqlalchemy import Column, Connection, inspect, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Column, Connection, event, inspect, text
+from sqlalchemy.exc import IntegrityError, PendingRollbackError
 from sqlalchemy.schema import CreateIndex
 
 from changegate import create_app
@@ -364,6 +364,29 @@ def test_an_index_of_an_existing_table_is_built_beside_its_writers() -> None:
             created = set(re.findall(r"op\.create_table\(\s*(\w+|\"\w+\")", path.read_text()))
             indexed = set(re.findall(r"op\.create_index\([^,]+,\s*(\w+|\"\w+\")", upgrade_of(path)))
             assert indexed <= created, f"{path.name}: use create_index_online of changegate.database.schema"
+
+
+@pytest.mark.parametrize("blank", ["postgresql"], indirect=True)
+def test_nodes_have_indexes_until_those_that_replace_them_are_ready(blank: Flask) -> None:
+    def indexes() -> set[str]:
+        statement = "SELECT substring(indexdef FROM 'ON .*') FROM pg_indexes"
+        with db.engine.connect() as connection:
+            return set(connection.exec_driver_sql(statement).scalars())
+
+    def interrupt(_connection: object, _cursor: object, statement: str, *_others: object) -> None:
+        if statement.startswith("CREATE INDEX CONCURRENTLY") and "ix_sysapproval_approver_group" in statement:
+            raise TimeoutError
+
+    flask_migrate.upgrade(revision="0048")
+    before = indexes()
+    event.listen(db.engine, "before_cursor_execute", interrupt)
+    with pytest.raises(PendingRollbackError):
+        flask_migrate.upgrade(revision="0049")
+    event.remove(db.engine, "before_cursor_execute", interrupt)
+    assert before < indexes()
+
+    flask_migrate.upgrade()
+    assert not differences()
 
 
 @on_both_databases
