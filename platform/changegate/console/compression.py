@@ -1,9 +1,9 @@
 """Compression of pages, only for requests that this site or the user has begun.
 
-The size of a compressed page tells how much a text of the request has in common with the rest of the page. Another site
-could make a browser request a page again and again, with guesses in its URL (BREACH). Browsers say which site has begun
-a request (`Sec-Fetch-Site`, Fetch Metadata Request Headers): what another site has begun, and what does not say so,
-is not compressed.
+The size of a compressed page shows how much a text of the request has in common with the rest of the page. Another site
+could make a browser request a page repeatedly, with guesses in its URL (BREACH). Browsers send which site has begun a
+request (`Sec-Fetch-Site`, Fetch Metadata Request Headers): the responses to requests of other sites, and to requests
+without the header, are not compressed.
 """
 
 import zlib

@@ -22,7 +22,7 @@ bp.before_request(require_administrator)
 
 @bp.post("/<alias>/check")
 def check_view(alias: str) -> ResponseReturnValue:
-    """Read the metadata of a provider's issuer, and show what it says."""
+    """Read the metadata of a provider's issuer, and show it."""
     provider = get_provider(alias, active_only=False)
     try:
         metadata = get_metadata(provider.issuer, is_fresh=True)

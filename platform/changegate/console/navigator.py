@@ -40,7 +40,7 @@ class Module:
 
     @property
     def label(self) -> str:
-        """Return what the link says."""
+        """Return the text of the link."""
         return self.name or plural_of(get_table(self.table))
 
     @property

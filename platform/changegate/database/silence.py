@@ -11,7 +11,7 @@
     cut      shutdown(2): libpq reads the end of the connection, and the thread gets an OperationalError;
              if the answer came at this moment, the connection is not used again after the rollback
 
-A frozen host still acknowledges packets, so the options of TCP (`engine.py`) do not notice it. See decision 0030.
+A frozen host still acknowledges packets, so the limits of TCP (`postgres.LIMITS`) do not apply. See decision 0030.
 """
 
 import logging
@@ -38,11 +38,7 @@ PROBE_AFTER = 2.0
 PROBE_SECONDS = 3
 MOST_SECONDS_FOR_STANDBY = 5.0
 _PROBE = b"SELECT pid, state, wait_event FROM pg_stat_activity WHERE pid IN (pg_backend_pid(), %b)"
-
-
 log = logging.getLogger(__name__)
-
-
 # A wait for the server: since when, by the monotonic clock, and for which request, if any. A plain tuple, because each
 # statement makes one.
 Awaiting = tuple[float, "RequestTime | None"]

@@ -1,6 +1,6 @@
 """The unit of work of an application context: its connection, its transaction, and its last write.
 
-    commit() ── something is to be done before it? ──> done now, in the order in which it was promised
+    commit() ── actions before the commit? ──> run now, in the order in which they were added
              ├── a write is postponed? ──> executed now: alone in one call (it may wait in the write queue), or
              │                            within the open transaction
              ├── the session holds objects or the only connection? ──> flush, then its commit

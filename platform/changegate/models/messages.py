@@ -56,7 +56,7 @@ Index("ix_sys_email_sys_created_on", SysEmail.__table__.c.sys_created_on)
 class Notification(Base):
     """What happened to a record, for one user. Whether the user may read the record is checked when it is shown.
 
-    There is one notification of a user and key, so that what is found again and again is told once.
+    There is one notification for each user and key, so that repeated findings notify only once.
     """
 
     __tablename__ = "notification"

@@ -57,7 +57,7 @@ def _fault_of_json(text: str) -> str | None:
     except json.JSONDecodeError as problem:
         return CUT_OFF.format(problem.pos + 1)
     except (ValueError, RecursionError):
-        # Such as an integer of too many digits; the parser of key sets says more.
+        # Such as an integer of too many digits; the parser of key sets reports it.
         return None
     known = (message for name, message in NOT_A_KEY_SET.items() if name in document and "keys" not in document)
     return next(known, None)

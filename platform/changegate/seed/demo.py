@@ -44,7 +44,7 @@ CIS = {
 def seed_demo(*, admin_password: str) -> None:
     """Add the demo's records once, and set the passwords of the administrator and of the people if they are others.
 
-    They share one password: somebody who tries out the demo signs in as each of them.
+    They share one password: a user who tries out the demo signs in as each of them.
     """
     if not db.session.execute(select(Task.sys_id).where(Task.correlation_display == MARK).limit(1)).first():
         _add_records()

@@ -50,7 +50,7 @@ APPROVALS = {-5: "not requested", -4: "requested", -3: "requested", 4: "cancelle
 ANSWERED = frozenset({"approved", "cancelled"})
 CLOSED = {"close_code": "successful", "close_notes": "Done as planned."}
 FAILED = {"close_code": "unsuccessful", "close_notes": "Rolled back: the check afterward failed."}
-# The one that failed, those that somebody without a role requested, and those that overlap the one before.
+# The change that failed, those that a user without a role requested, and those that overlap the change before.
 FAILURE = 16
 REQUESTED = frozenset({18, 28, 30})
 AT_ONCE = frozenset({2, 12})

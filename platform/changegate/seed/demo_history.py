@@ -18,7 +18,7 @@ DAYS = 29
 # Exchanges of a day, in turn, and the hours between them.
 EXCHANGES = (6, 7, 5, 8, 6, 2, 1)
 HOURS_BETWEEN = 2
-# The provider changed its key so many days ago; the first token of the new key came during a cooldown.
+# The days since the provider rotated its key; the first token with the new key came during a cooldown.
 ROTATED_BEFORE_DAYS = 12
 KIDS = ("demo-before-rotation", "demo-after-rotation")
 UNKNOWN_CLIENT = "0" * 32

@@ -21,7 +21,7 @@ from changegate.services.tables.writing.records import create_record
 PRESET = "gitlab"
 REPOSITORIES = ("shop/checkout", "shop/checkout", "shop/storefront", "shop/checkout", "platform/databases")
 GROUPS = {"shop": "Web Platform", "platform": "Database"}
-# Of the exchanges that were accepted, every so many is followed by a change.
+# A change follows each accepted exchange whose number is a multiple of this.
 CHANGED_EVERY = 12
 _packed = PackedJSON()
 

@@ -26,11 +26,11 @@ class DrainingServer(MPServer):
         self._is_draining = RawValue(c_bool, False)
         self._drain_time = drain_time
         self._is_terminated = False
-        self._is_hurried = threading.Event()
+        self._pause_ends = threading.Event()
 
     @property
     def is_draining(self) -> Callable[[], bool]:
-        """Return the function that tells every worker whether the server drains."""
+        """Return the function by which every worker finds out whether the server drains."""
         return partial(getattr, self._is_draining, "value")
 
     def signal_handler_interrupt(self, *arguments: Any, **options: Any) -> None:
@@ -41,12 +41,12 @@ class DrainingServer(MPServer):
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.raise_signal(signal.SIGTERM)
         if self.interrupt_signal:
-            self._is_hurried.set()
+            self._pause_ends.set()
         super().signal_handler_interrupt(*arguments, **options)  # type: ignore[no-untyped-call]
 
     def shutdown(self, exit_code: int = 0) -> None:
         """Pause after SIGTERM, then stop the workers."""
         self._is_draining.value = True
         if self._is_terminated:
-            self._is_hurried.wait(self._drain_time.total_seconds())
+            self._pause_ends.wait(self._drain_time.total_seconds())
         super().shutdown(exit_code)  # type: ignore[no-untyped-call]

@@ -28,7 +28,7 @@ ERROR: JsonSchema = {
     "additionalProperties": False,
 }
 OAUTH_ERROR: JsonSchema = {
-    "description": "The envelope of RFC 6749 §5.2; under `/oauth_token.do` it says as little as ServiceNow does.",
+    "description": "The envelope of RFC 6749 §5.2; under `/oauth_token.do` it contains as little as ServiceNow's.",
     "type": "object",
     "properties": {
         "error": {"type": "string", "examples": ["invalid_grant"]},

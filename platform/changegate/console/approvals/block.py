@@ -55,7 +55,7 @@ class CoveredField:
 
 @dataclass(frozen=True, slots=True)
 class ApprovalBlock:
-    """An approval with the names of the people in it. `reads_change` tells whether the user may open its change.
+    """An approval with the names of the people in it. `reads_change` is whether the user may open its change.
 
     `by_hand` is what is asked by an approval that no policy requested, which covers nothing.
     """

@@ -145,7 +145,7 @@ def _local(at: datetime) -> str:
 def _inputs(sent: Mapping[str, str]) -> list[FormField]:
     """Return the inputs; users delegate for themselves, and administrators for every user.
 
-    A delegation of one approval begins now and ends by itself.
+    A delegation of one approval begins now and ends automatically.
     """
     left_out = {"approvals"} | (set() if ADMIN in caller().roles else {"user"})
     left_out |= {"starts", "ends"} if sent.get("approval") else set()

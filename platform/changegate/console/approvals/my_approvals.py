@@ -24,7 +24,7 @@ from changegate.services.process.approval_details import list_waiting_for
 from changegate.services.tables.display.display_values import WireRecord
 from changegate.unproxied import current_request
 
-# Of somebody who is asked more often, the newest ones are listed.
+# If a user is asked for more approvals, the newest ones are listed.
 MOST_WAITING = 1000
 CHANGED = "it has changed since the list was shown. Read it again"
 GONE = "it is no longer requested"

@@ -157,7 +157,7 @@ class IntegrationForm:
         return {name: value.strip() if isinstance(value, str) else value for name, value in self._given().items()}
 
     def with_errors(self, errors: Mapping[str, list[str]], refused: str = "") -> "IntegrationForm":
-        """Return the form as typed, with the errors of each field; `refused` says what was not done because of them."""
+        """Return the form as typed, with the errors of each field; `refused` is what was not done because of them."""
         return replace(self, errors=errors, refused=refused)
 
     def changed(self, **values: Any) -> "IntegrationForm":

@@ -21,7 +21,7 @@ TEXTS = ("issuer", "run_as", "new_account", "audience", "name", "provider_name")
 CHOICES = {"account": (EXISTING, CREATED), "audience_choice": (THIS_SERVER, OF_TOKEN, OTHER)}
 MAX_TEXT = 2048
 MAX_CLAIM_ROWS = 40
-# Claims that say nothing to an administrator who sets up an integration, and would be kept for nothing.
+# Claims that an administrator who sets up an integration does not need.
 NOT_KEPT = ALWAYS_NEW | {"iss", "aud"}
 
 
@@ -29,7 +29,7 @@ NOT_KEPT = ALWAYS_NEW | {"iss", "aud"}
 class SetupForm:
     """The answers in `values`, by field, and the errors in them.
 
-    `values["conditions"]` are rows of `SETUP_CONDITIONS`. `cautions` are warnings to be confirmed. `is_refused` tells
+    `values["conditions"]` are rows of `SETUP_CONDITIONS`. `cautions` are warnings to be confirmed. `is_refused` is
     whether the form was not saved because of the errors.
     """
 

@@ -10,7 +10,6 @@ from changegate.models.base import Entry
 from changegate.services.tables.display.display_values import WireRecord
 from changegate.services.tables.registry import Table
 
-LONGEST_CELL = 160
 NAMELESS = "Not available"
 _ANSWERS = {"approved": "pill-good", "rejected": "pill-bad", "requested": "pill-warn"}
 # Fields that are shown as pills, with the style of each value.

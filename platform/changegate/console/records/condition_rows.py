@@ -92,7 +92,7 @@ def kind_of(entry: Entry) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ConditionRow:
-    """One row of the builder; `error` says why it is not a condition.
+    """One row of the builder; `error` is why it is not a condition.
 
     `known` is the sys_id of the record whose name was shown as the value, and `choices` are the records that the value
     could mean.

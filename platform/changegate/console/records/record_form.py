@@ -63,7 +63,7 @@ class FormField:
 
 @dataclass(frozen=True, slots=True)
 class ReferenceChoice:
-    """A record that a typed name could mean: the text to send, its name, and what tells it apart from others."""
+    """A record that a typed name could mean: the text to send, its name, and a detail that distinguishes it."""
 
     text: str
     name: str
@@ -71,7 +71,7 @@ class ReferenceChoice:
 
     @property
     def full_name(self) -> str:
-        """The name, with what tells it apart if neither of them is the text to send."""
+        """The name, with the detail if neither of them is the text to send."""
         return self.name if self.text in {self.name, self.detail} or not self.detail else f"{self.name} ({self.detail})"
 
 

@@ -23,7 +23,7 @@ MOST_CHOICES = 12
 # Each word is searched for by a statement of its own.
 MOST_WORDS = 5
 _LONGEST_NAME = 80
-# What tells records of the same name apart; the first field that a table has.
+# The fields that distinguish records of the same name; the first one that a table has is shown.
 DISTINGUISHING = ("sttrm_model", "sys_class_name", "description", "sys_created_on")
 
 

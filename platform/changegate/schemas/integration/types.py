@@ -86,7 +86,7 @@ def _missing_pins(
     sound = [row for place, row in enumerate(rows) if place not in refused]
     faults = find_pin_faults(fields["issuer"], fields.get("preset"), sound, fields.get("audiences", ()))
     if any(SCHEMA in texts or is_pin_claim(fields["issuer"], rows[place]) for place, texts in refused.items()):
-        # The required condition is there, and what is wrong with it is said already.
+        # The required condition exists, and its errors are reported already.
         faults.pop("claim_conditions", None)
     return {field: texts for field, texts in faults.items() if field == "claim_conditions" or field not in messages}
 

@@ -106,5 +106,4 @@ class Preset:
     allow_missing_kid: bool = False
     allow_additional_audiences: bool = False
     max_assertion_lifetime_seconds: int = 3600
-    subject_strategy: str = "run_as"
     subject_advice: str = "Let the tokens act as one dedicated user, and distinguish jobs by claim conditions."

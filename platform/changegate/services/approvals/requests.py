@@ -29,7 +29,7 @@ Gather = Callable[[], Row]
 
 @dataclass(frozen=True, slots=True)
 class RequestPlan:
-    """Whom the rules of a policy ask; `reason` says why no user can be asked."""
+    """The users whom the rules of a policy ask; `reason` is why no user can be asked."""
 
     rules: Sequence[Row]
     reason: str | None

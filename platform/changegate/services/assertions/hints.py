@@ -102,7 +102,7 @@ REMEDIES: Mapping[str, str] = {
     "refresh_token_unknown": (
         "Send the refresh token of the latest response, unchanged. Old ones are deleted in the end."
     ),
-    "refused": "Look at the response of the call, which says what was refused.",
+    "refused": "Look at the response of the call, which shows what was refused.",
     "record_changed": "Another caller changed the record meanwhile. Read it again, and repeat the call if it applies.",
     "rule_refused": "A rule of the table refused the write; the response names it.",
     "scope_invalid": "Request only scopes of the integration, leave scope out for all of them, or add the scope to it.",

@@ -23,7 +23,7 @@ FURTHER: Mapping[str, tuple[str, ...]] = {
     ),
     "oauth_admin": ("Manages integrations, auth scopes, and tokens, in the console and over the admin API.",),
     "mi_admin": ("Sees machine identities and security findings.",),
-    "approver_user": ("Grants nothing by itself. An approval rule can require it of those who approve.",),
+    "approver_user": ("Grants nothing alone. An approval rule can require it of those who approve.",),
 }
 
 

@@ -107,7 +107,7 @@ REFERENCE_TABLES = (
             ("sys_filter", "user"),
         ),
         login_field="user_name",
-        # Sent with another email, it says that this one is verified too.
+        # Sent with another email, it confirms that this one is verified, too.
         restated_fields=frozenset({"email_verified"}),
     ),
     _reference_data(

@@ -137,7 +137,7 @@ def count_conflicts(change: Mapping[str, Any]) -> int:
 
 
 def forget_record(table: str, sys_ids: Sequence[str]) -> None:
-    """Delete the conflicts about deleted items or people, and promise to check their changes again."""
+    """Delete the conflicts about deleted items or people, and enqueue checks of their changes."""
     named = _FIELDS_OF_USERS if table == "sys_user" else _FIELDS_OF_ITEMS
     if table not in ("sys_user", *CI_CLASSES):
         return

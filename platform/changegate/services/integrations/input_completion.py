@@ -53,7 +53,7 @@ def complete_input(
         raise InputInvalid(mistakes)
     found = recognize_pasted(text, key_store, catalog)
     if field == "jwks_url" and found.kind != JWKS_URL:
-        # Nothing is known but that these are not keys. The schema asks for the issuer, and the warning says why.
+        # The address has no keys. The schema requires the issuer, and the warning explains why.
         return Completed(given, found)
     if not found.keys and "jwks_url" not in found.fields and "jwks_url" not in given:
         reasons = list(found.problems) or [found.sentence]

@@ -213,7 +213,7 @@ def test_of(key_set: KeySet, warnings: Sequence[str] = ()) -> KeyTest:
 
 
 def test_connection(url: str, key_store: KeyStore, catalog: ProviderCatalog) -> ConnectionTest:
-    """Fetch a key set as an exchange would, without storing it; if it is elsewhere, say where."""
+    """Fetch a key set as an exchange would, without storing it; if it is elsewhere, return its address."""
     try:
         return key_store.search(("test", url), lambda fetches: Search(fetches, catalog).test(url))
     except JwksFetchFailed as problem:

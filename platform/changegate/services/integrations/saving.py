@@ -108,7 +108,7 @@ def _maps(entity: OAuthEntity, fields: Mapping[str, Any]) -> list[ValidatedMap]:
 
 
 def _change(entity: OAuthEntity, fields: Mapping[str, Any], maps: Sequence[ValidatedMap], by: str) -> str | None:
-    # Copied before `_fill`, which overwrites them: afterward, nobody can tell what issued tokens were based on.
+    # Copied before `_fill`, which overwrites them: issued tokens are based on these values.
     trusted_before = (entity.jwks_url, entity.issuer)
     grounds_before, keys_before = grounds_of(entity), keys_of(entity)
     _fill(entity, fields, maps, by)

@@ -13,7 +13,7 @@ class SnippetLayout:
     """A snippet of a provider or, if `is_client`, of a client program that is given the token in a variable.
 
     `source` is the template, in `sources/`, of the commands that put the token into ASSERTION. `run` is the variable
-    with the ID of the run. `setup` and `storage` are sentences; the latter says where to store a secret.
+    with the ID of the run. `setup` and `storage` are sentences; the latter is about where to store a secret.
     """
 
     name: str

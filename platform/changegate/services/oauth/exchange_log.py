@@ -31,7 +31,7 @@ def _thinned() -> Select[Any]:
     rows = (
         select(*(column.label(name) for name, column in kept.items()))
         .select_from(OAuthThinnedExchange.__table__.join(OAuthExchangeKind.__table__))
-        # PostgreSQL plans a join in a UNION by itself. Without an order, it would read and sort all of them for a page.
+        # PostgreSQL plans a join in a UNION separately. Without an order, it would read and sort all rows for a page.
         .suffix_with(text("ORDER BY correlation_id DESC"), dialect="postgresql")
         .subquery("thinned")
         .c

@@ -35,7 +35,7 @@ class FreezeOverrideRules(NoRules):
 
 @handles(RELEASE)
 def release_frozen(payload: Mapping[str, Any]) -> None:
-    """Make the automatic move of a change that a freeze has stopped; if one still does, the job is promised again."""
+    """Make the automatic move of a change that a freeze has stopped; if it is still stopped, enqueue the job again."""
     _settle(payload["change"], SYSTEM_CALLER)
 
 

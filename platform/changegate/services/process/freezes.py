@@ -115,7 +115,7 @@ def await_thaw(change: Mapping[str, Any], decision: Decision) -> None:
         return
     conditions = (condition for missing in stopped for condition in missing)
     ends = (each.end for condition in conditions for each, _ in list_freezes(condition, decision.facts))
-    # What happens after the horizon is not known; the job then promises another one.
+    # Freezes after the horizon are not known; the job then enqueues itself again.
     due_at = min(max(ends), database_now() + HORIZON)
     enqueue(RELEASE, {"change": change["sys_id"]}, key=change["sys_id"], due_at=due_at)
 

@@ -16,8 +16,6 @@ from changegate.services.process_documents.kinds import NAME, ORDER, SHIPPED, SY
 from changegate.services.tables.values import render_value
 
 Texts = Mapping[str, str]
-# The identities of rows by sys_id, for each list of a record.
-Siblings = Mapping[str, Texts]
 
 
 @dataclass(frozen=True, slots=True)

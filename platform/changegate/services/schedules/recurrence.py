@@ -13,7 +13,7 @@ LAST_DAY, LAST_WEEKDAY, WEEKDAY = "ldom", "ldow", "dow"
 class Repetition:
     """A repetition: `kind` is daily, weekly, monthly, or yearly, and `every` is 2 for every second one.
 
-    `weekdays` are those of a weekly repetition, 0 for Monday. `monthly` says how the first date determines those of a
+    `weekdays` are those of a weekly repetition, 0 for Monday. `monthly` is how the first date determines those of a
     monthly repetition: by its day, as the last day, by its weekday (the second Tuesday), or as the last weekday.
     """
 

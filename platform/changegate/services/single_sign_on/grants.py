@@ -40,7 +40,7 @@ TABLES = (GrantedTable(SysUserGroupMember, "group"), GrantedTable(SysUserHasRole
 
 
 def apply_mappings(provider: str, user: str, claims: Mapping[str, object]) -> None:
-    """Give a user what the mappings of a provider say of their claims, and take back what they no longer say."""
+    """Give a user the groups and roles to which a provider's mappings map their claims, and take back all others."""
     mappings = connection().execute(select(_MAPPINGS).where(_MAPPINGS.c["provider"] == provider)).all()
     given, given_by_any = _records_given(user, provider), _records_given(user)
     if not mappings and not given:

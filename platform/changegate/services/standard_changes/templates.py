@@ -56,7 +56,7 @@ _OFFERED = Prepared(
 
 @dataclass(frozen=True, slots=True)
 class TemplateVersion:
-    """A version of a template, and what the template says now about its use."""
+    """A version of a template, and the current settings of the template for its use."""
 
     name: str
     template_name: str

@@ -67,7 +67,7 @@ class Table:
     - `restated_fields` are given to `before_update` even if a request repeats their stored value, and so confirms it.
     - `sorted_as` maps fields to the field by which they are sorted, which has the same order and an index.
     - `observer` follows the writes of records.
-    - `write_limit` says in words which records callers may write, where the rules refuse others.
+    - `write_limit` describes which records callers may write, if the rules refuse others.
     - `own_groups` is the clause, in the table of groups, for references to groups of the caller.
     - `login_field` holds the name with which users sign in. A reference to a user may give it instead of the sys_id.
     """

@@ -30,7 +30,7 @@ LIFETIMES: Mapping[str, timedelta] = {
     FORGOTTEN: timedelta(minutes=30),
     EMAIL: timedelta(days=1),
 }
-# What the mail with a link says: its subject, and the sentence before the link.
+# The subject of the mail with a link, and the sentence before the link.
 MAILS: Mapping[str, tuple[str, str]] = {
     INVITATION: ("Your account at Changegate", "You have an account {user_name} at Changegate. Choose its password:"),
     RESET: ("Set a new password at Changegate", "An administrator asks you to set a new password for {user_name}:"),

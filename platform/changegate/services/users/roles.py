@@ -64,7 +64,7 @@ class MembershipRules(RoleRules):
 
 
 def refuse_tokens(caller: Caller, sentence: str) -> None:
-    """Refuse a caller with an access token. `sentence` says what tokens cannot do. Raises `AccessRefused`."""
+    """Refuse a caller with an access token. `sentence` is what tokens cannot do. Raises `AccessRefused`."""
     if caller.grant is not None:
         raise AccessRefused("Operation Failed", f"{sentence}; use a user's name and password")
 

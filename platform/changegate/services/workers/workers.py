@@ -77,7 +77,7 @@ def does(*types: str) -> Callable[[Work], Work]:
 
 
 def start(kind: str, request: Mapping[str, Any], caller: Caller, *, change: str | None = None) -> str:
-    """Store a worker and promise its work; return the sys_id of the worker."""
+    """Store a worker and enqueue its job; return the sys_id of the worker."""
     values = _new(kind, request, caller, change)
     connection().execute(insert(_WORKERS).values(values))
     enqueue(WORK, {"worker": values["sys_id"]}, key=values["sys_id"])

@@ -136,7 +136,7 @@ def _sorted(field: RecordField, is_descending: bool) -> UnaryExpression[Any]:
 
 
 def _can_be_null(field: RecordField) -> bool:
-    # The computed columns of a view do not say whether they can be NULL.
+    # For the computed columns of a view, it is not known whether they can be NULL.
     return field.is_walked or bool(getattr(field.table.source.c[field.path], "nullable", True))
 
 
