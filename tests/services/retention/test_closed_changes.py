@@ -23,6 +23,7 @@ from changegate.services.retention.closed_changes import FILES_DELETED, delete_a
 from changegate.services.tables.registry import get_table
 from tests.services.approvals.asked_changes import add, edit
 from tests.support.people import ROOT
+from tests.support.statements import counted_statements
 
 pytestmark = pytest.mark.usefixtures("either_app_context")
 DAYS = 90
@@ -140,6 +141,32 @@ def test_they_are_deleted_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     total = sum(map(audited, changes))
     assert delete_audit(now())
     assert sum(map(audited, changes)) == total - 2
+
+
+@pytest.mark.usefixtures("retention")
+def test_a_change_that_is_opened_again_meanwhile_keeps_its_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    def locked(change: str) -> Any:
+        connection().execute(update(Task).where(Task.sys_id == change).values(active=True))
+        return lock_change(change)
+
+    change = change_closed(DAYS + 1)
+    monkeypatch.setattr(closed_changes, "lock_change", locked)
+    delete_files(now())
+    assert files_of(change) == ["plan.txt"]
+
+
+@pytest.mark.usefixtures("retention")
+def test_no_statement_searches_more_than_some_of_the_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(closed_changes, "TASKS_AT_ONCE", 2)
+    changes = [change_closed(DAYS + 1, has_task=True) for _ in range(3)]
+    open_change = change_closed(DAYS - 1)
+    with counted_statements() as statements:
+        assert CLEANUPS["retention.attachments"].count(now()) == 6
+    assert sum("count(" in each for each in statements) == 4
+    assert not delete_files(now())
+    assert not delete_audit(now())
+    assert [(audited(change), files_of(change)) for change in changes] == [(0, [])] * 3
+    assert files_of(open_change) == ["plan.txt"]
 
 
 @pytest.mark.usefixtures("retention")

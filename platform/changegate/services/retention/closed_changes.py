@@ -4,13 +4,13 @@ The history of a change keeps its moves and its edits of recorded fields, and wh
 hashes of the files.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Row, Select, delete, func, literal, select
+from sqlalchemy import Row, Select, delete, func, select
 
 from changegate.database import commit, connection
 from changegate.database.cleanup import ROWS_AT_ONCE
@@ -29,48 +29,70 @@ FILES_DELETED = "files_deleted"
 EVERY = timedelta(days=1)
 AUDIT_READ_AT_ONCE = 50 * ROWS_AT_ONCE
 FILES_READ_AT_ONCE = 1000
+# A statement searches the rows of this many tasks, so that none takes long, however many tasks there are.
+TASKS_AT_ONCE = 5_000
 _TASKS = Task.__table__
 _CHANGES = Task.__table__.alias("change")
 
 
-def _audit_rows(at: datetime) -> Select[Any]:
-    closed = _closed_before(at, settings().audit_retention_days).subquery()
-    of_closed = SysAudit.documentkey == closed.c.record
-    return select(SysAudit.sys_id).join(closed, of_closed).where(SysAudit.tablename.in_((CHANGE, TASK)))
+def _audit_rows(at: datetime) -> Iterator[Select[Any]]:
+    rows = select(SysAudit.sys_id).where(SysAudit.tablename.in_((CHANGE, TASK)))
+    return _searches(rows, SysAudit.documentkey, at, settings().audit_retention_days)
 
 
-def _files(at: datetime) -> Select[Any]:
+def _files(at: datetime) -> Iterator[Select[Any]]:
     days = settings().attachment_retention_days
-    closed = _closed_before(at, days).subquery()
     file = SysAttachment
-    return (
-        select(file.sys_id, file.file_name, file.size_bytes, file.hash, file.table_name, *closed.c)
-        .join(closed, file.table_sys_id == closed.c.record)
-        # A file may have been added after the change was closed.
-        .where(file.table_name.in_((CHANGE, TASK)), file.sys_created_on < at - timedelta(days=days))
-    )
+    columns = (file.sys_id, file.file_name, file.size_bytes, file.hash, file.table_name)
+    owners = (file.table_sys_id.label("record"), _CHANGES.c.sys_id.label("change"))
+    # A file may have been added after the change was closed.
+    is_due = (file.table_name.in_((CHANGE, TASK)), file.sys_created_on < at - timedelta(days=days))
+    return _searches(select(*columns, *owners).where(*is_due), file.table_sys_id, at, days)
 
 
-def _closed_before(at: datetime, days: int) -> Select[Any]:
-    """Return the closed changes, and the tasks of closed changes, as `record` with their `change`; none for 0 days."""
-    is_due = _CHANGES.c.closed_at < at - timedelta(days=days) if days else literal(False)
-    of_change = _CHANGES.c.sys_id == func.coalesce(_TASKS.c.change_request, _TASKS.c.sys_id)
-    return (
-        select(_TASKS.c.sys_id.label("record"), _CHANGES.c.sys_id.label("change"))
-        .join(_CHANGES, of_change)
+def _searches(rows: Select[Any], record: Any, at: datetime, days: int) -> Iterator[Select[Any]]:
+    """Yield statements that together find the rows of changes that were closed some days ago; none for 0 days.
+
+    `record` is the column of the change or task that a row is about.
+    """
+    task = _TASKS.c.sys_id
+    is_due = _CHANGES.c.closed_at < at - timedelta(days=days)
+    of_closed = (
+        rows.join(_TASKS, record == task)
+        .join(_CHANGES, _CHANGES.c.sys_id == func.coalesce(_TASKS.c.change_request, task))
         .where(is_due, _CHANGES.c.sys_class_name == CHANGE, ~_CHANGES.c.active)
     )
+    begin = "" if days else None
+    while begin is not None:
+        beyond = select(task).where(task >= begin).order_by(task).offset(TASKS_AT_ONCE).limit(1)
+        end = connection().execute(beyond).scalar()
+        # Of both columns: PostgreSQL does not conclude one range from the other.
+        ranges = [column >= begin for column in (task, record)]
+        ranges += [column < end for column in (task, record) if end is not None]
+        yield of_closed.where(*ranges)
+        begin = end
 
 
-def _count(rows: Select[Any]) -> int:
-    return connection().execute(select(func.count()).select_from(rows.subquery())).scalar_one()
+def _count(searches: Iterator[Select[Any]]) -> int:
+    counts = (select(func.count()).select_from(rows.subquery()) for rows in searches)
+    return sum(connection().execute(count).scalar_one() for count in counts)
+
+
+def _read(searches: Iterator[Select[Any]], most: int) -> list[Row[Any]]:
+    """Return up to `most` rows."""
+    due: list[Row[Any]] = []
+    for rows in searches:
+        due += connection().execute(rows.limit(most - len(due))).all()
+        if len(due) == most:
+            break
+    return due
 
 
 @cleans_up("retention.audit", "audit records of closed changes", lambda at: _count(_audit_rows(at)), every=EVERY)
 def delete_audit(at: datetime) -> bool:
     """Delete audit records in batches, and commit each batch; return whether there may be more."""
     # Read before the DELETE: on SQLite, a statement that writes blocks all other writers while it searches.
-    due = list(connection().execute(_audit_rows(at).limit(AUDIT_READ_AT_ONCE)).scalars())
+    due = [row.sys_id for row in _read(_audit_rows(at), AUDIT_READ_AT_ONCE)]
     for begin in range(0, len(due), ROWS_AT_ONCE):
         connection().execute(delete(SysAudit).where(SysAudit.sys_id.in_(due[begin : begin + ROWS_AT_ONCE])))
         commit()
@@ -83,9 +105,11 @@ def delete_files(at: datetime) -> bool:
 
     Each change is a transaction of its own: callers who write to a change wait while its files are deleted.
     """
-    due = connection().execute(_files(at).order_by("change", SysAttachment.file_name).limit(FILES_READ_AT_ONCE)).all()
+    due = sorted(_read(_files(at), FILES_READ_AT_ONCE), key=attrgetter("change", "file_name"))
     for change, files in groupby(due, attrgetter("change")):
-        if lock_change(change) is not None:
+        locked = lock_change(change)
+        # It may have been opened again since it was read.
+        if locked is not None and not locked["active"]:
             _delete(change, list(files))
         commit()
     return len(due) == FILES_READ_AT_ONCE
