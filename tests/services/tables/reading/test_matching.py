@@ -136,3 +136,29 @@ def test_a_search_in_texts_finds_the_page_after_a_key_and_counts_all(text: str) 
     assert following.begins_after
     assert (page.sys_ids + rest.sys_ids, total) == (expected, len(expected))
     assert total > 3
+
+
+@pytest.mark.usefixtures("at_work")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "ORDERBYDESCsys_id",
+        "active=true^ORDERBYnumber",
+        "ORDERBYDESCstart_date",
+        "ORDERBYassignment_group^ORDERBYDESCstart_date",
+        "assigned_to.nameISNOTEMPTY^ORDERBYDESCassigned_to.manager.name",
+        "123TEXTQUERY321=e^ORDERBYDESCsys_created_on",
+        "123TEXTQUERY321=e^ORDERBYstart_date",
+        "number=none",
+    ],
+)
+def test_a_page_far_from_the_beginning_is_the_same_when_read_from_the_end(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("changegate.services.tables.reading.matching.FAR_OFFSET", 0)
+    query, total = parse_encoded_query(text), len(find(text, shown="sys_id"))
+    for offset in {*range(1, total, 7), total // 2, total // 2 + 1, total, total + 1, 2**31 - 1} - {0}:
+        for limit in (1, 8, total + 1):
+            far = Matching(CHANGES, ROOT, query).list_and_count(limit, offset)
+            assert far == (Matching(CHANGES, ROOT, query).list_page(limit, offset), total)

@@ -405,6 +405,30 @@ def test_a_page_costs_as_many_statements_whatever_its_rows(on_sqlite: Flask, mon
     assert _statements(1) == _statements(10) == _statements(100) < 20
 
 
+def test_the_last_page_takes_as_many_steps_as_the_first(on_sqlite: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("matching", "records"):
+        monkeypatch.setattr(f"changegate.services.tables.reading.{module}.FAR_OFFSET", 1000)
+    total = 5000
+    rows = [
+        {"sys_id": new_sys_id(), "number": f"CHG{at:07}", "sys_class_name": "change_request", "state": -5}
+        for at in range(total)
+    ]
+    connection().execute(insert(Task.__table__), rows)
+    looks: list[None] = []
+    driver: Any = connection().connection.dbapi_connection
+    driver.set_progress_handler(lambda: looks.append(None), 100)
+
+    def steps(offset: int, limit: int) -> int:
+        looks.clear()
+        page = read_page(CHANGES, ROOT, parse_encoded_query(""), shape("number"), limit=limit, offset=offset)
+        assert (len(list(page.records)), page.total) == (limit, total)
+        return len(looks)
+
+    for limit in (20, 200):
+        first, last = (min(steps(offset, limit) for _ in range(2)) for offset in (0, total - limit))
+        assert last < 1.05 * first < steps(total // 2, limit)
+
+
 def test_reading_a_large_page_takes_no_more_room_than_some_hundred_records(on_sqlite: Flask) -> None:
     rows = [
         {"sys_id": new_sys_id(), "number": f"CHG{at:07}", "sys_class_name": "change_request", "state": -5}

@@ -82,8 +82,10 @@ def _is_understood(inquiry: Inquiry, term: Condition) -> bool:
         return False
 
 
-def order_clauses(walks: Walks, orders: Iterable[Order]) -> list[UnaryExpression[Any]]:
+def order_clauses(walks: Walks, orders: Iterable[Order], *, backwards: bool = False) -> list[UnaryExpression[Any]]:
     """Return the sort order. It ends with sys_id and is therefore total: pages neither overlap nor miss records.
+
+    With `backwards`, it is exactly reversed.
 
     Without valid fields, records are sorted by creation time. sys_id sorts in the same direction as the preceding
     field: records of one second with ordered sys_ids, such as journal entries, are then sorted newest first too.
@@ -91,9 +93,11 @@ def order_clauses(walks: Walks, orders: Iterable[Order]) -> list[UnaryExpression
     """
     fields = _sort_fields(walks, orders)
     sys_id = walks.root.c["sys_id"]
+    chosen = [
+        _sorted(field, is_descending != backwards) for field, is_descending in fields if field.column is not sys_id
+    ]
     _, is_descending = fields[-1]
-    chosen = [_sorted(field, is_descending) for field, is_descending in fields if field.column is not sys_id]
-    return [*chosen, sys_id.desc() if is_descending else sys_id.asc()]
+    return [*chosen, sys_id.desc() if is_descending != backwards else sys_id.asc()]
 
 
 def find_sort_key(walks: Walks, orders: Iterable[Order]) -> tuple[RecordField, bool] | None:

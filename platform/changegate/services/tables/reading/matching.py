@@ -9,10 +9,10 @@ permissions of the caller, the order, and the shape of the condition, which is k
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Integer, Select, String, func, select, tuple_
+from sqlalchemy import CTE, ColumnElement, Integer, Select, String, case, func, select, tuple_, union_all
 
 from changegate.database import connection
 from changegate.database.compiled import CompiledSelects, Row
@@ -31,6 +31,9 @@ from changegate.services.tables.walks import Walks
 # Statements with more parts, or with sort fields of more characters, are not cached.
 MOST_REMEMBERED_PARTS = 160
 LONGEST_REMEMBERED_ORDERS = 400
+# A page beyond this offset is read from the end of the matches if that is nearer. To plan for that takes PostgreSQL as
+# long as to read as many entries.
+FAR_OFFSET = 5000
 # The parameters for the sort value and the sys_id after which a page begins.
 AFTER_VALUE, AFTER_ID = "after_value", "after_id"
 statements = CompiledSelects(512)
@@ -85,9 +88,14 @@ class Matching:
         if isinstance(self._table, View):
             # A view can be a union. SQLite would count the records again in each part of it.
             return self.list_page(limit, offset), self.count()
-        rows = self._fetch("counted page", self._counted_page_statement, **self._bounds(limit, offset))
+        bounds = self._bounds(limit, offset)
+        is_far = bounds["page_offset"] > FAR_OFFSET and not self._counts_each_row
+        build = self._far_page_statement if is_far else self._counted_page_statement
+        rows = self._fetch("far page" if is_far else "counted page", build, **bounds)
         # A page beyond the last record has no row that could hold the count.
-        return self._page_of(rows), int(rows[0][-1]) if rows else self.count()
+        total = int(rows[0][-1]) if rows else self.count()
+        is_reversed = is_far and offset > total - offset
+        return self._page_of(rows[::-1] if is_reversed else rows), total
 
     def _bounds(self, limit: int, offset: int) -> dict[str, int]:
         return {"page_limit": limit, "page_offset": 0 if self._begins_after else offset}
@@ -117,28 +125,48 @@ class Matching:
         self._parameters |= {AFTER_VALUE: value, AFTER_ID: sys_id}
         return value is not None
 
-    def _counted_page_statement(self) -> Select[Any]:
-        if searches_text(self._query):
-            return self._found_once_statement()
-        # Uncorrelated: otherwise, SQLAlchemy would omit the FROM of the subquery, since the page reads the same table.
-        counted = self._count_statement().correlate(None).scalar_subquery()
-        return self._page_statement().add_columns(counted)
+    @property
+    def _counts_each_row(self) -> bool:
+        """Return whether each row of a page has to count the matches, so that their texts are compared only once."""
+        return searches_text(self._query) and self._sort_key is None
 
-    def _found_once_statement(self) -> Select[Any]:
-        """Return the statement for a page and the count that compares the texts of a row only once."""
-        if self._sort_key is None:
-            return self._page_statement().add_columns(func.count().over())
-        # Otherwise, PostgreSQL may read all records in the order of the page, since it does not expect that the count
-        # needs every match, and SQLite finds the matches twice.
+    def _counted_page_statement(self) -> Select[Any]:
+        if self._counts_each_row:
+            return self._bounded(self._sorted()).add_columns(func.count().over())
+        matches, counted = self._matches()
+        return self._bounded(matches()).add_columns(counted.scalar_subquery())
+
+    def _far_page_statement(self) -> Select[Any]:
+        """Return the statement for a page, read from the nearer end of the matches, and for their count.
+
+        The statement has the page in both directions, and reads nothing in the direction whose limit is 0. A statement
+        for the count and another for the page would miss records if others were added in between.
+        """
+        matches, counted = self._matches()
+        total = select(*counted.cte("counted").prefix_with("MATERIALIZED").c).scalar_subquery()
+        limit, offset = _bounds()
+        rest = case((total > offset, total - offset), else_=0)
+        from_end = case((rest < limit, rest), else_=limit)
+        pages = (
+            matches().limit(case((offset > rest, 0), else_=limit)).offset(offset),
+            matches(backwards=True).limit(case((offset > rest, from_end), else_=0)).offset(rest - from_end),
+        )
+        page = union_all(*(select(*each.subquery().c) for each in pages)).subquery()
+        return select(*page.c, total)
+
+    def _matches(self) -> tuple[Callable[..., Select[Any]], Select[Any]]:
+        """Return what builds the statement for all matches in their order or `backwards`, and that for their count."""
+        if self._sort_key is None or not searches_text(self._query):
+            # Uncorrelated: otherwise, SQLAlchemy would omit the FROM of the subquery, since the page reads the same
+            # table.
+            return self._sorted, self._count_statement().correlate(None)
+        # Found once: otherwise, PostgreSQL may read all records in the order of the page, since it does not expect that
+        # the count needs every match, and SQLite finds the matches twice.
         field, is_descending = self._sort_key
         keys = (self._walks.root.c["sys_id"].label("sys_id"), field.column.label("sort_value"))
-        matches = select(*keys).select_from(self._walks.source).where(*self._clauses).cte("matches")
-        matches = matches.prefix_with("MATERIALIZED")
-        counted = select(func.count()).select_from(matches).scalar_subquery()
-        page = select(matches.c["sys_id"], matches.c["sort_value"], counted)
-        return self._bounded(self._from_key(page, matches.c["sort_value"], matches.c["sys_id"])).order_by(
-            *(column.desc() if is_descending else column for column in (matches.c["sort_value"], matches.c["sys_id"]))
-        )
+        found = select(*keys).select_from(self._walks.source).where(*self._clauses).cte("matches")
+        found = found.prefix_with("MATERIALIZED")
+        return partial(self._sorted_in, found, is_descending), select(func.count()).select_from(found)
 
     def _count_statement(self) -> Select[Any]:
         ranges = self._scope.count_ranges(self._clauses)
@@ -152,13 +180,21 @@ class Matching:
         return select(func.count()).select_from(limited)
 
     def _page_statement(self) -> Select[Any]:
-        orders = order_clauses(self._walks, self._query.orders)
+        return self._bounded(self._sorted())
+
+    def _sorted(self, *, backwards: bool = False) -> Select[Any]:
+        orders = order_clauses(self._walks, self._query.orders, backwards=backwards)
         sys_id = self._walks.root.c["sys_id"]
-        page = select(sys_id).select_from(self._walks.source).where(*self._clauses)
-        if self._sort_key is not None:
-            field, _ = self._sort_key
-            page = self._from_key(page.add_columns(field.column), field.column, sys_id)
-        return self._bounded(page).order_by(*orders)
+        matches = select(sys_id).select_from(self._walks.source).where(*self._clauses).order_by(*orders)
+        if self._sort_key is None:
+            return matches
+        field, _ = self._sort_key
+        return self._from_key(matches.add_columns(field.column), field.column, sys_id)
+
+    def _sorted_in(self, found: CTE, is_descending: bool, *, backwards: bool = False) -> Select[Any]:
+        keys = [found.c["sort_value"], found.c["sys_id"]]
+        orders = [key.desc() if is_descending != backwards else key.asc() for key in keys]
+        return self._from_key(select(found.c["sys_id"], found.c["sort_value"]), *keys).order_by(*orders)
 
     def _from_key(self, page: Select[Any], value: ColumnElement[Any], sys_id: ColumnElement[Any]) -> Select[Any]:
         """Restrict a page that is sorted by `value` and `sys_id` to the rows after the key, if the request has one."""
@@ -170,7 +206,7 @@ class Matching:
         return page.where(keys < place if is_descending else keys > place)
 
     def _bounded(self, page: Select[Any]) -> Select[Any]:
-        limit, offset = (parameter(name, type_=Integer) for name in ("page_limit", "page_offset"))
+        limit, offset = _bounds()
         return page.limit(limit).offset(offset)
 
     @cached_property
@@ -192,3 +228,8 @@ class Matching:
         if sum(1 + len(order.field) for order in self._query.orders) > LONGEST_REMEMBERED_ORDERS:
             return False
         return self._condition is None or self._condition.size <= MOST_REMEMBERED_PARTS
+
+
+def _bounds() -> tuple[ColumnElement[int], ColumnElement[int]]:
+    limit, offset = (parameter(name, type_=Integer) for name in ("page_limit", "page_offset"))
+    return limit, offset

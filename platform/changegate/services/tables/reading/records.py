@@ -22,7 +22,7 @@ from changegate.services.tables.display.rows import fetch_chunks, fetch_row_with
 from changegate.services.tables.display.selections import Selection, select_fields
 from changegate.services.tables.display.shapes import Shape
 from changegate.services.tables.queries.encoded_query import EncodedQuery
-from changegate.services.tables.reading.matching import Matching, PageRows
+from changegate.services.tables.reading.matching import FAR_OFFSET, Matching, PageRows
 from changegate.services.tables.registry import NOBODY, Roles, Table
 from changegate.services.tables.values import is_storable
 from changegate.services.tables.visibility import Restriction, visibility, visible_rows
@@ -102,7 +102,7 @@ def read_page(
 
 def _find_page(matching: Matching, limit: int, offset: int) -> tuple[PageRows, int]:
     """Return a page with the first record of the next one, and the number of all matches."""
-    if 0 < limit <= LIKELY_NOT_ALL:
+    if 0 < limit and (limit <= LIKELY_NOT_ALL or offset > FAR_OFFSET):
         return matching.list_and_count(limit + 1, offset)
     page = matching.list_page(limit + 1, offset) if limit else PageRows([], [])
     found = len(page.sys_ids)
