@@ -7,8 +7,10 @@ from flask import Flask
 from sqlalchemy import func, insert, select
 
 from changegate.database import commit, connection
+from changegate.database.cleanup import ROWS_AT_ONCE
 from changegate.extensions import now
 from changegate.models import IdempotencyKey
+from changegate.services.jobs import cleanups
 from changegate.services.jobs.cleanups import CLEANUPS, Cleanup
 from changegate.services.jobs.handlers import KINDS
 from tests.cli.conftest import Run
@@ -61,6 +63,18 @@ def test_it_says_what_is_left(run: Run, app: Flask, monkeypatch: pytest.MonkeyPa
 def test_a_dry_run_only_counts(run: Run, app: Flask, expired_keys: None) -> None:
     assert run("purge", "--dry-run").out == "    2,500  expired idempotency keys are due\nNothing was deleted.\n"
     assert count(app) == KEYS + 1
+
+
+def test_a_server_whose_clock_is_ahead_deletes_nothing_early(
+    run: Run, app: Flask, expired_keys: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cleanups, "now", lambda: now() + timedelta(days=365))
+    with app.app_context():
+        for _ in range(KEYS // ROWS_AT_ONCE + 1):
+            KINDS["tables.purge_idempotency_keys"].handler({})
+        commit()
+    assert run("purge").out == "Everything that was due is deleted.\n"
+    assert count(app) == 1
 
 
 def test_each_cleanup_is_a_repeating_job_too() -> None:

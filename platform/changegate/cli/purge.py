@@ -4,8 +4,7 @@ import click
 
 from changegate.cli.instance import opened_instance
 from changegate.database import commit
-from changegate.extensions import now
-from changegate.services.jobs.cleanups import CLEANUPS
+from changegate.services.jobs.cleanups import CLEANUPS, cleanup_time
 
 
 @click.command()
@@ -16,7 +15,7 @@ def purge(dry_run: bool) -> None:
     Servers and workers do the same at intervals. The command can run beside them, and can be stopped at any time.
     """
     with opened_instance():
-        at, left = now(), 0
+        at, left = cleanup_time(), 0
         for cleanup in CLEANUPS.values():
             due = cleanup.count(at)
             if due and not dry_run:

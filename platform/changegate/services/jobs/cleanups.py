@@ -10,6 +10,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from changegate.database import connection
 from changegate.database.cleanup import delete_batch
+from changegate.extensions import database_now, now
 from changegate.services.jobs.repeating import CLEANUP_INTERVAL, Step, repeating
 
 
@@ -28,13 +29,19 @@ class Cleanup:
 CLEANUPS: dict[str, Cleanup] = {}
 
 
+def cleanup_time() -> datetime:
+    """Return by which time rows are due: a server whose clock is ahead of the database's deletes nothing too early."""
+    return min(now(), database_now())
+
+
 def cleans_up(
     kind: str, rows: str, count: Callable[[datetime], int], *, every: timedelta = CLEANUP_INTERVAL
 ) -> Callable[[Step], Step]:
     """Register the decorated function as the step of a cleanup that begins again `every` so often."""
 
     def register(step: Step) -> Step:
-        CLEANUPS[kind] = Cleanup(rows, count, repeating(kind, every=every)(step))
+        CLEANUPS[kind] = Cleanup(rows, count, step)
+        repeating(kind, every=every)(lambda _at: step(cleanup_time()))
         return step
 
     return register
