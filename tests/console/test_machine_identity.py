@@ -1,5 +1,6 @@
 """The Machine Identity Console: the overview's numbers and charts, and the accounts."""
 
+import html
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -90,10 +91,18 @@ def test_the_overview_counts(admin: Visitor, desk: TokenDesk) -> None:
         ("Refresh token", "client secret", "0", "0"),
         ("ID token", "no client; the provider signs", "0", "0"),
     ]
-    [reason] = re.findall(
-        r'href="/inbound-integrations/events\?sysparm_query=reason%3D(\w+)%5Eoutcome%3Drefused"', text
+
+
+def test_a_reason_leads_to_the_refusals_that_are_counted(app: Flask, admin: Visitor, desk: TokenDesk) -> None:
+    integration = desk.register()
+    for days in (-40, 40):
+        app.config["CLOCK"].advance(days=days)
+        desk.exchange(integration, assertion="nonsense")
+    [(path, reason, number)] = re.findall(
+        r'href="(/inbound-integrations/events\?[^"]+)"><code>(\w+)</code></a></th><td>(\d+)<', admin.open(OVERVIEW).text
     )
-    assert reason == desk.events()[-1].reason
+    assert (reason, number) == (desk.events()[-1].reason, "1")
+    assert '<span class="muted total">1</span>' in admin.open(html.unescape(path)).text
 
 
 @pytest.mark.parametrize("page", [OVERVIEW, IDENTITIES, f"{OVERVIEW}/findings", "/inbound-integrations"])
