@@ -1,32 +1,20 @@
-"""How Alembic reaches the database: through the application, one node at a time.
+"""How Alembic reaches the database: through the application; `changegate prepare` holds the lock against other nodes.
 
 On PostgreSQL, each migration is a transaction, so that one that has to wait for a table gives up its locks and is tried
-again, and so that indexes can be built beside writers. A second connection holds the lock against other nodes.
+again, and so that indexes can be built beside writers.
 """
 
-import time
-from contextlib import contextmanager
-
-import click
 import sqlalchemy as sa
 from alembic import context
 from flask import current_app
 
 from changegate.database import Base
-from changegate.database.schema import find_oldest, note_oldest
+from changegate.database.schema import find_oldest, limit_idle_time, note_oldest
 from changegate.extensions import db
 from changegate.models.base import UTCDateTime
 
-# Any number that no other advisory lock uses. Schemas before 0046 were migrated under 0x6368676174, for which nodes
-# waited with a snapshot.
-UPGRADE_LOCK = 0x6368676175
-SECONDS_BETWEEN_ATTEMPTS = 0.5
 # Every statement that needs a table waits behind a migration that waits for it, so it must not wait for long.
-LIMITS = (
-    "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;"
-    " SET LOCAL lock_timeout = '{lock_seconds}s'"
-)
-LOCK_SECONDS = 3
+LIMITS = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '3s'; "
 
 
 def render_item(type_, obj, _autogen_context):
@@ -39,28 +27,10 @@ def include_name(name, _type, _parents):
     return not (name or "").startswith("task_text")
 
 
-@contextmanager
-def alone(engine):
-    """Wait until no other node migrates, and hold that lock on a connection of its own.
-
-    An index that is built concurrently waits for all older snapshots. Therefore, no statement waits for the lock: its
-    snapshot would stop the node that has the lock, and both would wait forever.
-    """
-    with engine.begin() as connection:
-        connection.exec_driver_sql(LIMITS.format(lock_seconds=0))
-        # Without parameters: a portal of the extended protocol would keep its snapshot.
-        attempt = f"SELECT pg_try_advisory_xact_lock({UPGRADE_LOCK})"
-        if not connection.exec_driver_sql(attempt).scalar():
-            click.echo("Another node migrates the database. Waiting until it has finished.", err=True)
-            while not connection.exec_driver_sql(attempt).scalar():
-                time.sleep(SECONDS_BETWEEN_ATTEMPTS)
-        yield
-
-
 def limit_locks(connection):
     # By the driver: a statement of SQLAlchemy would begin another transaction.
     if not connection.connection.dbapi_connection.autocommit:
-        connection.connection.dbapi_connection.execute(LIMITS.format(lock_seconds=LOCK_SECONDS))
+        connection.connection.dbapi_connection.execute(LIMITS + limit_idle_time())
 
 
 def migrate(connection, **options):
@@ -90,7 +60,7 @@ def run():
         return
     # Elsewhere the engine commits each statement that is no write; here each migration is a transaction.
     engine = db.engine.execution_options(isolation_level="READ COMMITTED")
-    with alone(engine), engine.connect() as connection:
+    with engine.connect() as connection:
         sa.event.listen(connection, "begin", limit_locks)
         migrate(connection, transaction_per_migration=True)
 

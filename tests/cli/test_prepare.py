@@ -1,5 +1,6 @@
 """`changegate prepare`, and instances that are not ready."""
 
+import fcntl
 import os
 import sqlite3
 import time
@@ -13,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 from changegate import create_app
 from changegate.cli.prepare import prepare_instance
 from tests.cli.conftest import Run
-from tests.support.servers import free_port
+from tests.support.servers import environment_of, free_port, start
 
 
 @pytest.fixture
@@ -27,6 +28,17 @@ def test_prepares_a_new_instance_and_shows_the_password_once(run: Run, folder: P
     assert (first.code, second.code) == (0, 0)
     assert "the password" in first.out and "(shown only once)" in first.out
     assert second.out == f"{folder} is ready.\n"
+
+
+def test_a_second_process_shows_that_it_waits(folder: Path) -> None:
+    folder.mkdir()
+    with (folder / "prepare.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        process = start(["prepare"], environment_of(folder), merges_errors=True)
+        assert process.stdout is not None
+        assert process.stdout.readline() == ("Another process prepares this instance. Waiting until it has finished.\n")
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
 
 
 def test_preparing_again_changes_nothing(run: Run, folder: Path) -> None:

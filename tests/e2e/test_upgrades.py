@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,14 @@ import psycopg
 import pytest
 import requests
 
+from changegate import create_app
 from changegate.database.schema import newest_migration
 from changegate.factory import MIGRATIONS
 from tests.conftest import ADMIN_PASSWORD
 from tests.support.live_desk import CHANGES
 from tests.support.servers import COMMAND, Process, Running, environment_of, running_changegate, start, stop
 
-# As in migrations/env.py, which only Alembic can import.
-UPGRADE_LOCK = 0x6368676175
+prepare = import_module("changegate.cli.prepare")
 OLDEST = "0052"
 OWN = newest_migration(MIGRATIONS)
 NEXT, LAST = (f"{int(OWN) + step:04d}" for step in (1, 2))
@@ -56,6 +57,19 @@ def upgrade():
 def downgrade():
     pass
 """
+# A migration that freezes its node while it has a lock on a table, and one that takes longer than a node may be silent.
+ADDITION = 'op.add_column("task"'
+FREEZE = """op.add_column("task", sa.Column("first", sa.Integer()))
+    print("frozen", flush=True)
+    signal.raise_signal(signal.SIGSTOP)
+    """
+FREEZING = "import signal\n" + EXPANSION.replace(ADDITION, FREEZE + ADDITION)
+LONG = EXPANSION.replace(ADDITION, f'op.execute("SELECT pg_sleep(3)")\n    {ADDITION}')
+QUICK_LIMITS = """
+from importlib import import_module
+import_module("changegate.database.schema").MOST_IDLE_SECONDS = 1
+import_module("changegate.cli.prepare").SECONDS_BETWEEN_SIGNS_OF_LIFE = 0.1
+"""
 SETTINGS = {"admin_password": ADMIN_PASSWORD, "ratelimit_enabled": "0", "secret_key": "s" * 40}
 ADDRESS = "https://change.example.com"
 
@@ -69,9 +83,9 @@ def folder_of_later_version(tmp_path: Path) -> Path:
     return copied
 
 
-def start_later_version(folder: Path, instance: Path, *arguments: str, **settings: str) -> Process:
+def start_later_version(folder: Path, instance: Path, *arguments: str, patches: str = "", **settings: str) -> Process:
     """Start a command, `prepare` by default, of the version that has the migrations of a folder."""
-    patches = f"import pathlib, changegate.factory\nchangegate.factory.MIGRATIONS = pathlib.Path({str(folder)!r})"
+    patches += f"import pathlib, changegate.factory\nchangegate.factory.MIGRATIONS = pathlib.Path({str(folder)!r})"
     environment = environment_of(instance, **SETTINGS | settings)
     return start(arguments or ["prepare"], environment, code=f"{patches}\n{COMMAND}", merges_errors=True)
 
@@ -168,7 +182,7 @@ def test_a_node_that_waits_for_another_one_to_migrate_does_not_stop_the_building
 ) -> None:
     address = prepared_postgres.replace("+psycopg", "")
     with psycopg.connect(address) as holder, psycopg.connect(address, autocommit=True) as builder:
-        holder.execute(b"SELECT pg_advisory_xact_lock(%d)" % UPGRADE_LOCK)
+        holder.execute(b"SELECT pg_advisory_xact_lock(%d)" % prepare.UPGRADE_LOCK)
         process = start_later_version(folder_of_later_version, tmp_path / "later", database_url=prepared_postgres)
         assert process.stdout is not None
         assert "Another node migrates the database" in process.stdout.readline()
@@ -178,6 +192,37 @@ def test_a_node_that_waits_for_another_one_to_migrate_does_not_stop_the_building
         holder.rollback()
         output, _ = process.communicate(timeout=120)
         assert process.returncode == 0, output
+
+
+def test_a_node_that_is_frozen_while_it_migrates_stops_no_other_node(
+    prepared_postgres: str, folder_of_later_version: Path, tmp_path: Path
+) -> None:
+    options = {"patches": QUICK_LIMITS, "database_url": prepared_postgres}
+    migration = folder_of_later_version / "versions" / f"{NEXT}_expansion.py"
+    migration.write_text(FREEZING)
+    frozen = start_later_version(folder_of_later_version, tmp_path / "frozen", **options)
+    assert frozen.stdout is not None
+    assert frozen.stdout.readline() == "frozen\n"
+    migration.write_text(LONG)
+    code, output = run_later_version(folder_of_later_version, tmp_path / "later", **options)
+    assert code == 0, output
+    frozen.send_signal(signal.SIGCONT)
+    output, _ = frozen.communicate(timeout=120)
+    assert frozen.returncode == 1
+    assert "The database cannot be used" in output
+
+
+def test_nodes_add_the_records_of_the_first_start_one_after_the_other(
+    prepared_postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def seed(_password: str | None) -> None:
+        with psycopg.connect(prepared_postgres.replace("+psycopg", "")) as other:
+            attempt = b"SELECT pg_try_advisory_xact_lock(%d)" % prepare.UPGRADE_LOCK
+            assert other.execute(attempt).fetchone() == (False,)
+
+    monkeypatch.setattr(prepare, "seed_first_start", seed)
+    app = create_app(instance_path=tmp_path / "instance", overrides={"database_url": prepared_postgres})
+    assert prepare.prepare_instance(app) is None
 
 
 def test_an_index_that_was_not_finished_is_built_again(

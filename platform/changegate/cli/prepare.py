@@ -4,21 +4,23 @@ import fcntl
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from shlex import quote
+from threading import Event, Thread
 
 import click
 import flask_migrate
 from flask import Flask
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from changegate.cli.instance import require_known_schema, working_on
 from changegate.config import default_instance_path
 from changegate.database import commit
-from changegate.database.schema import newest_migration
-from changegate.extensions import settings
+from changegate.database.schema import limit_idle_time, newest_migration
+from changegate.extensions import db, settings
 from changegate.factory import create_app
 from changegate.instance_files import list_exposed, open_private
 from changegate.seed import ADMIN_USER_NAME, seed_first_start
@@ -29,6 +31,10 @@ MOST_SHOWN = 5
 LOCKED = frozenset({"55P03", "40P01"})
 MOST_UPGRADE_ATTEMPTS = 30
 SECONDS_BETWEEN_UPGRADES = 2.0
+# Any number that no other advisory lock uses.
+UPGRADE_LOCK = 0x6368676175
+SECONDS_BETWEEN_ATTEMPTS = 0.5
+SECONDS_BETWEEN_SIGNS_OF_LIFE = 5.0
 
 
 @click.command()
@@ -43,7 +49,7 @@ def prepare_instance(app: Flask) -> str | None:
     """Prepare an instance; print a generated password of the administrator once, and return it."""
     logging.getLogger("alembic").setLevel(logging.WARNING)
     # `working_on` closes all connections: the workers are forked from this process, and must not share them.
-    with working_on(app), _one_at_a_time(Path(app.instance_path)):
+    with working_on(app), _alone_in_folder(Path(app.instance_path)), _alone_in_database(db.engine):
         _migrate(app)
         password = seed_first_start(settings().admin_password)
         commit()
@@ -81,8 +87,53 @@ def _report_exposed(folder: Path) -> None:
 
 
 @contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Lock the instance folder against other processes; nodes that share PostgreSQL use a lock in the database."""
+def _alone_in_folder(folder: Path) -> Iterator[None]:
+    """Lock the instance folder against other processes."""
     with open(folder / "prepare.lock", "w", opener=open_private) as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            click.echo("Another process prepares this instance. Waiting until it has finished.", err=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def _alone_in_database(engine: Engine) -> Iterator[None]:
+    """Lock PostgreSQL against other nodes, by a connection of its own.
+
+    An index that is built concurrently waits for all older snapshots. Therefore, no statement waits for the lock: its
+    snapshot would stop the node that has the lock, and both would wait forever.
+    """
+    if engine.dialect.name == "sqlite":
+        yield
+        return
+    with engine.execution_options(isolation_level="READ COMMITTED").begin() as lock:
+        lock.exec_driver_sql(limit_idle_time())
+        # Without parameters: a portal of the extended protocol would keep its snapshot.
+        attempt = f"SELECT pg_try_advisory_xact_lock({UPGRADE_LOCK})"
+        if not lock.exec_driver_sql(attempt).scalar():
+            click.echo("Another node migrates the database. Waiting until it has finished.", err=True)
+            while not lock.exec_driver_sql(attempt).scalar():
+                time.sleep(SECONDS_BETWEEN_ATTEMPTS)
+        with _kept_alive(lock):
+            yield
+
+
+@contextmanager
+def _kept_alive(lock: Connection) -> Iterator[None]:
+    """Run a statement now and then, so that PostgreSQL keeps the lock of this process and not that of a frozen one."""
+    is_over = Event()
+
+    def run_statements() -> None:
+        with suppress(SQLAlchemyError):  # the lock is lost, and its commit fails
+            while not is_over.wait(SECONDS_BETWEEN_SIGNS_OF_LIFE):
+                lock.exec_driver_sql("SELECT 1")
+
+    thread = Thread(target=run_statements, name="upgrade-lock", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()

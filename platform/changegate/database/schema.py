@@ -17,6 +17,8 @@ from sqlalchemy import Connection, inspect, text
 from changegate.database.engine import IS_ONLINE
 
 OLDEST = "oldest_schema"
+# How long PostgreSQL waits for the next statement of a migration. A node that is frozen must not keep its locks.
+MOST_IDLE_SECONDS = 60
 _FILE_NAME = re.compile(r"([0-9]{4})_.*\.py")
 
 
@@ -83,6 +85,11 @@ def note_oldest(at_work: Connection, oldest: str | None) -> None:
         at_work.execute(
             text("INSERT INTO cluster_value (name, value) VALUES (:name, :value)"), {"name": OLDEST, "value": oldest}
         )
+
+
+def limit_idle_time() -> str:
+    """Return the statement by which PostgreSQL ends the current transaction if this node is frozen."""
+    return f"SET LOCAL idle_in_transaction_session_timeout = '{MOST_IDLE_SECONDS}s'"
 
 
 def create_index_online(name: str, table: str, columns: list[Any], **options: Any) -> None:
