@@ -74,13 +74,16 @@ class Application(Flask):
         return answer_options()
 
 
-def create_app(*, instance_path: Path | str, overrides: Mapping[str, str] | None = None) -> Flask:
+def create_app(
+    *, instance_path: Path | str, overrides: Mapping[str, str] | None = None, settings: Settings | None = None
+) -> Flask:
     """Return the WSGI application for an instance folder.
 
-    `overrides` maps setting names to text and takes precedence over the environment. Raises `SettingInvalid`.
+    `overrides` maps setting names to text and takes precedence over the environment. With `settings`, no others are
+    read. Raises `SettingInvalid`.
     """
     folder = Path(instance_path).resolve()
-    settings = load_settings(folder, overrides)
+    settings = settings or load_settings(folder, overrides)
     app = Application("changegate", instance_path=str(folder), static_folder=None, static_url_path="/static")
     app.session_interface = ConsoleSessions()
     _configure(app, settings)

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -136,6 +137,33 @@ def test_a_worker_that_was_killed_is_replaced_and_the_others_serve_on(instance: 
         _wait_until(lambda: [_status(f"{server.url}/readyz") for _ in range(10)] == [200] * 10)
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(STOP_SECONDS) == 0
+
+
+def test_a_worker_that_replaces_another_one_uses_the_settings_of_the_server(instance: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(instance, tmp_path / "instance")
+    with running_changegate(folder) as server:
+        # An administrator prepares a restart, and makes a mistake.
+        (folder / "config.py").write_text("CHANGEGATE_THREADS = 'many'\n")
+        [killed] = workers_of(server)
+        os.kill(killed, signal.SIGKILL)
+        _wait_until(lambda: workers_of(server) not in ([killed], []))
+        _wait_until(lambda: _status(f"{server.url}/readyz") == 200)
+
+
+FEW_FILES = "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))"
+
+
+def test_connections_leave_open_files_for_other_purposes(instance: Path) -> None:
+    with running_changegate(instance, patches=FEW_FILES) as server:
+        with contextlib.ExitStack() as stack:
+            address = ("127.0.0.1", int(server.url.rpartition(":")[2]))
+            for _ in range(300):
+                stack.enter_context(socket.create_connection(address))
+        assert _status(f"{server.url}/readyz") == 200
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(STOP_SECONDS) == 0
+        assert server.process.stdout is not None
+        assert "Too many open files" not in server.process.stdout.read()
 
 
 # Once the first file exists, a worker that starts says so by the second, and starts no further.
@@ -284,8 +312,9 @@ def test_a_worker_uses_one_processor_by_default(instance: Path, options: tuple[s
 COLLECTOR = """
 import gc
 from changegate.cli.serve import OBJECTS_BETWEEN_COLLECTIONS, load_app
+from changegate.config import default_instance_path, load_settings
 
-load_app(pins=False)
+load_app(load_settings(default_instance_path()), pins=False)
 print(gc.get_threshold()[0] == OBJECTS_BETWEEN_COLLECTIONS, gc.get_freeze_count() > 100_000)
 """
 

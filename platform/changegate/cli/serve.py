@@ -10,6 +10,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -78,25 +79,19 @@ PR_SET_PDEATHSIG = 1
 def serve(host: str, port: int, workers: int, threads: int, pins_workers: bool, runs_jobs: bool, tls: bool) -> None:
     """Prepare the instance and serve it until interrupted."""
     require_free_port(host, port, waits=True)
-    is_base_url_set = _name_base_url(f"{'https' if tls else 'http'}://{_in_url(host)}:{port}")
-    app = create_app(instance_path=default_instance_path())
+    is_base_url_set = load_settings(default_instance_path()).base_url != Settings.base_url
+    address = {"base_url": f"{'https' if tls else 'http'}://{_in_url(host)}:{port}"}
+    has_base_url = is_base_url_set or os.environ.get(BASE_URL_VARIABLE)
+    app = create_app(instance_path=default_instance_path(), overrides=None if has_base_url else address)
     prepare_instance(app)
     with working_on(app):
         require_same_settings(is_base_url_set=is_base_url_set)
     click.echo(f"Changegate serves {app.config['SETTINGS'].base_url}")
     tls_folder = Path(app.instance_path) / "tls" if tls else None
     with marked_as_served(Path(app.instance_path)):
-        load = partial(load_app, threads, pins=pins_workers, runs_jobs=runs_jobs)
+        settings = replace(app.config["SETTINGS"], threads=threads)
+        load = partial(load_app, settings, pins=pins_workers, runs_jobs=runs_jobs)
         run_server(host, port, workers, tls_folder, app.config["SETTINGS"].drain_time, load)
-
-
-def _name_base_url(url: str) -> bool:
-    """Set the base URL to the address of the server unless one is configured; return whether one is."""
-    is_configured = load_settings(default_instance_path()).base_url != Settings.base_url
-    if not is_configured and not os.environ.get(BASE_URL_VARIABLE):
-        # In the environment, so that the workers inherit it.
-        os.environ[BASE_URL_VARIABLE] = url
-    return is_configured
 
 
 def require_free_port(host: str, port: int, *, waits: bool = False) -> None:
@@ -151,7 +146,8 @@ def run_server(
         runtime_mode=RuntimeModes.st,
         websockets=False,
         workers=workers,
-        backpressure=MOST_CONNECTIONS,
+        # Further connections wait until one ends. Those over the limit of open files would be dropped.
+        backpressure=_allow_connections(),
         http1_settings=HTTP1Settings(header_read_timeout=int(waits.HEAD_SECONDS * 1000)),
         log_level=LogLevels.error,
         ssl_cert=certificate.chain if certificate else None,
@@ -165,21 +161,23 @@ def run_server(
 
 
 def load_app(
-    threads: int = DEFAULT_THREADS,
+    settings: Settings,
     is_draining: Callable[[], bool] = bool,
     *,
     pins: bool = True,
     runs_jobs: bool = False,
 ) -> Front:
-    """Build the application inside a worker process; the worker ignores Ctrl-C, which its parent handles."""
-    _allow_connections()
+    """Build the application inside a worker process; the worker ignores Ctrl-C, which its parent handles.
+
+    `settings` are those of the parent: a worker that replaces another one must not be the first to use others.
+    """
     _end_with_parent()
     if pins:
         stay_on_one_processor()
     # A terminal sends Ctrl-C to both processes; a worker that gets its own SIGINT and its parent's SIGTERM can hang.
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    app = create_app(instance_path=default_instance_path(), overrides={"threads": str(threads)})
-    front = Front(app, threads, is_draining)
+    app = create_app(instance_path=default_instance_path(), settings=settings)
+    front = Front(app, settings.threads, is_draining)
     Loop.direct = front.direct
     # Objects created so far live as long as the process. If each collection looked through all of them, it would stop
     # the event loop for tens of milliseconds, often while hundreds of clients are connected.
@@ -191,13 +189,14 @@ def load_app(
     return front
 
 
-def _allow_connections() -> None:
-    """Raise the limit of open files to the number that the connections need, up to the hard limit."""
+def _allow_connections() -> int:
+    """Raise the limit of open files, and return how many of them connections of clients may be: half of it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     limit = 2 * MOST_CONNECTIONS
     limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
     if soft != resource.RLIM_INFINITY and soft < limit:
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    return limit // 2
 
 
 def _end_with_parent() -> None:
