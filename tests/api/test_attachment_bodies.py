@@ -1,5 +1,7 @@
 """What an upload may be made of, and what is refused without leaving anything behind."""
 
+import errno
+import tempfile
 from collections.abc import Callable
 from io import BytesIO
 from typing import Any
@@ -148,6 +150,20 @@ def test_half_a_file_is_refused(post: Post) -> None:
     response = post(b"half", CONTENT_LENGTH="8")
     assert response.status_code == 400
     error_of(response)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EMFILE])
+def test_a_file_for_which_the_server_has_no_room_is_refused_for_now(
+    post: Post, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def write(*_: Any) -> None:
+        raise OSError(number, "the disk is full, or too many files are open")
+
+    monkeypatch.setattr(tempfile.SpooledTemporaryFile, "write", write)
+    response = post(b"log")
+    assert (response.status_code, error_of(response)[0]) == (503, "Service unavailable")
+    assert response.headers["Retry-After"]
+    assert response.headers["X-Request-Id"] in str(error_of(response)[1])
 
 
 def test_a_file_of_unknown_length_is_refused(post: Post) -> None:

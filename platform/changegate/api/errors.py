@@ -1,5 +1,6 @@
 """Error handlers of the APIs; errors outside the APIs are passed to the console's."""
 
+import errno
 import logging
 from collections.abc import Callable
 
@@ -17,6 +18,8 @@ from changegate.unproxied import current_request
 API_PREFIX = "/api"
 # The token endpoint renders its own refusals. Errors before that, such as a wrong method, are rendered here.
 OAUTH_PREFIX = "/oauth"
+# The server lacks disk space, open files, or memory, until other requests release theirs or an administrator helps.
+EXHAUSTED = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 MACHINE_PREFIXES = (API_PREFIX, OAUTH_PREFIX, "/.well-known/", "/healthz", "/readyz")
 log = logging.getLogger(__name__)
 
@@ -62,6 +65,10 @@ def _as_domain_error(error: Exception) -> ChangegateError:
             return RequestUnreadable("The request exceeds a limit of the database; request less at once")
         log.error("database unavailable, correlation ID %s: %s", correlation_id(), type(cause).__name__)
         detail = f"The database is busy or unavailable. Try again. The correlation ID is {correlation_id()}."
+        return refusal(503, "Service unavailable", detail)
+    if isinstance(error, OSError) and error.errno in EXHAUSTED:
+        log.error("the server is exhausted, correlation ID %s: %s", correlation_id(), error.strerror)
+        detail = f"The server has no room for the request. Try again. The correlation ID is {correlation_id()}."
         return refusal(503, "Service unavailable", detail)
     # StatementError comes after its subclasses, which have more specific responses.
     if isinstance(error, DataError):
