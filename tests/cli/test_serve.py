@@ -205,6 +205,44 @@ def test_workers_end_with_a_parent_that_was_killed(instance: Path) -> None:
             assert _status(f"{following.url}/readyz") == 200
 
 
+# Once the first file exists, a worker that starts writes its process ID into the second and waits for its parent's end.
+LATE_START = """
+import os
+import time
+from importlib import import_module
+from pathlib import Path
+
+serve = import_module("changegate.cli.serve")
+end_with_parent = serve._end_with_parent
+
+def end_late():
+    parent = os.getppid()
+    if Path({late!r}).exists():
+        Path({starting!r}).write_text(str(os.getpid()))
+    while Path({late!r}).exists() and os.getppid() == parent:
+        time.sleep(0.01)
+    end_with_parent()
+
+serve._end_with_parent = end_late
+"""
+
+
+def test_a_worker_that_starts_ends_with_a_parent_that_was_killed(instance: Path, tmp_path: Path) -> None:
+    late, starting = tmp_path / "late", tmp_path / "starting"
+    with running_changegate(instance, patches=LATE_START.format(late=str(late), starting=str(starting))) as server:
+        late.touch()
+        os.kill(workers_of(server)[0], signal.SIGKILL)
+        _wait_until(lambda: starting.exists() and starting.read_text())
+        server.process.kill()
+        _wait_until(lambda: _has_ended(int(starting.read_text())))
+
+
+def _has_ended(pid: int) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return " Z " in Path(f"/proc/{pid}/stat").read_text()
+    return True
+
+
 def _is_free(port: int) -> bool:
     with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
         return True

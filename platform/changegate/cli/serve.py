@@ -3,6 +3,7 @@
 import ctypes
 import errno
 import gc
+import multiprocessing
 import os
 import resource
 import signal
@@ -203,6 +204,9 @@ def _end_with_parent() -> None:
     """Stop this worker when its parent is killed: it would keep the port, and the next server could not start."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        parent = multiprocessing.parent_process()
+        if parent is not None and os.getppid() != parent.pid:  # it was killed before
+            sys.exit(1)
 
 
 def stay_on_one_processor() -> None:
