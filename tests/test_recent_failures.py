@@ -46,6 +46,15 @@ def test_counts_up_to_the_limit_and_no_further(counters: MovingWindowRateLimiter
     assert counters.test(LIMIT, "b")
 
 
+def test_a_clock_that_is_set_back_locks_nobody_out(counters: MovingWindowRateLimiter, clock: Time) -> None:
+    for _ in range(3):
+        counters.hit(LIMIT, "a")
+        counters.hit(LIMIT, "b")
+    clock.at -= 3600
+    assert counters.get_window_stats(LIMIT, "a").remaining == 3
+    assert [counters.hit(LIMIT, "b") for _ in range(4)] == [True, True, True, False]
+
+
 def test_the_window_moves(counters: MovingWindowRateLimiter, clock: Time) -> None:
     for _ in range(3):
         counters.hit(LIMIT, "a")

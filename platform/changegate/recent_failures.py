@@ -18,7 +18,10 @@ class _Window:
     times: deque[float]
     seconds: int
 
-    def forget_before(self, start: float) -> None:
+    def forget_outside(self, start: float, end: float) -> None:
+        # If the clock was set back, callers would be locked out until it is that time again.
+        if self.times and self.times[-1] > end:
+            self.times.clear()
         while self.times and self.times[0] < start:
             self.times.popleft()
 
@@ -48,7 +51,7 @@ class RecentFailures(MemoryStorage):
         at = time.time()
         with self._lock:
             window = self._windows.setdefault(key, _Window(deque(), expiry))
-            window.forget_before(at - expiry)
+            window.forget_outside(at - expiry, at)
             has_room = len(window.times) + amount <= limit
             if has_room:
                 window.times.extend([at] * amount)
@@ -63,7 +66,7 @@ class RecentFailures(MemoryStorage):
             window = self._windows.get(key)
             if window is None:
                 return at, 0
-            window.forget_before(at - expiry)
+            window.forget_outside(at - expiry, at)
             return (window.times[0] if window.times else at), len(window.times)
 
     def clear(self, key: str) -> None:
