@@ -1,6 +1,7 @@
 """`changegate serve`: a real process on a free port."""
 
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -24,6 +25,8 @@ from tests.support.servers import (
     run_changegate,
     running_changegate,
     serving,
+    start,
+    stop,
     workers_of,
 )
 from tests.support.slow_clients import FORM, head
@@ -295,6 +298,17 @@ def test_a_busy_port_is_refused_with_a_sentence(run: Run, monkeypatch: pytest.Mo
         f"Waiting up to 0 seconds: 127.0.0.1 port {port} is in use.",
         f"changegate: Cannot listen on 127.0.0.1 port {port}: Address already in use.",
     ]
+
+
+def test_a_port_is_in_use_while_its_server_prepares_the_instance(instance: Path) -> None:
+    command = ["serve", "--port", str(free_port())]
+    with (instance / "prepare.lock").open("w") as lock, contextlib.ExitStack() as stack:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for expected in ("Another process prepares this instance", "Waiting up to 10 seconds: 127.0.0.1 port"):
+            server = start(command, environment_of(instance), merges_errors=True)
+            stack.callback(stop, server)
+            assert server.stdout is not None
+            assert server.stdout.readline().startswith(expected)
 
 
 def test_a_port_that_becomes_free_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -80,19 +81,20 @@ PR_SET_PDEATHSIG = 1
 def serve(host: str, port: int, workers: int, threads: int, pins_workers: bool, runs_jobs: bool, tls: bool) -> None:
     """Prepare the instance and serve it until interrupted."""
     require_free_port(host, port, waits=True)
-    is_base_url_set = load_settings(default_instance_path()).base_url != Settings.base_url
-    address = {"base_url": f"{'https' if tls else 'http'}://{_in_url(host)}:{port}"}
-    has_base_url = is_base_url_set or os.environ.get(BASE_URL_VARIABLE)
-    app = create_app(instance_path=default_instance_path(), overrides=None if has_base_url else address)
-    prepare_instance(app)
-    with working_on(app):
-        require_same_settings(is_base_url_set=is_base_url_set)
-    click.echo(f"Changegate serves {app.config['SETTINGS'].base_url}")
-    tls_folder = Path(app.instance_path) / "tls" if tls else None
-    with marked_as_served(Path(app.instance_path)):
-        settings = replace(app.config["SETTINGS"], threads=threads)
-        load = partial(load_app, settings, pins=pins_workers, runs_jobs=runs_jobs)
-        run_server(host, port, workers, tls_folder, app.config["SETTINGS"].drain_time, load)
+    with _reserved(host, port):
+        is_base_url_set = load_settings(default_instance_path()).base_url != Settings.base_url
+        address = {"base_url": f"{'https' if tls else 'http'}://{_in_url(host)}:{port}"}
+        has_base_url = is_base_url_set or os.environ.get(BASE_URL_VARIABLE)
+        app = create_app(instance_path=default_instance_path(), overrides=None if has_base_url else address)
+        prepare_instance(app)
+        with working_on(app):
+            require_same_settings(is_base_url_set=is_base_url_set)
+        click.echo(f"Changegate serves {app.config['SETTINGS'].base_url}")
+        tls_folder = Path(app.instance_path) / "tls" if tls else None
+        with marked_as_served(Path(app.instance_path)):
+            settings = replace(app.config["SETTINGS"], threads=threads)
+            load = partial(load_app, settings, pins=pins_workers, runs_jobs=runs_jobs)
+            run_server(host, port, workers, tls_folder, app.config["SETTINGS"].drain_time, load)
 
 
 def require_free_port(host: str, port: int, *, waits: bool = False) -> None:
@@ -116,12 +118,26 @@ def _find_obstacle(host: str, port: int) -> OSError | None:
     """Return why the server cannot listen on a port, or None."""
     # Granian shares ports (SO_REUSEPORT): a second server would start, and get half of the requests.
     try:
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        with _socket_for(host) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
     except OSError as problem:
         return problem
     return None
+
+
+@contextmanager
+def _reserved(host: str, port: int) -> Iterator[None]:
+    """Bind a port without listening: until the workers listen, a second server would find the port free."""
+    with _socket_for(host) as reservation:
+        reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        with suppress(OSError):  # for a minute after connections of another program, which do not stop the workers
+            reservation.bind((host, port))
+        yield
+
+
+def _socket_for(host: str) -> socket.socket:
+    return socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
 
 
 def run_server(
