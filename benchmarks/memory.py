@@ -9,6 +9,7 @@ import requests
 
 from benchmarks.cases import ServedSite
 from benchmarks.errors import BenchFailed
+from benchmarks.processors import family_of
 from benchmarks.product import list_path
 from benchmarks.servers import THREADS
 
@@ -71,22 +72,16 @@ def _read_page(session: requests.Session, base_url: str, offset: int, expected: 
 
 def resident_mb(pid: int) -> float:
     """Return the memory of the largest child of a server process, which is its only worker."""
-    held = [_status_kb(child, "VmRSS") for child in _children(pid)]
+    held = [_resident_kb(child) for child in family_of(pid) if child != pid]
     if not held:
         raise BenchFailed(f"Process {pid} has no worker")
     return max(held) / 1024
 
 
-def _children(pid: int) -> list[int]:
-    parents = {int(path.name): _status_kb(int(path.name), "PPid") for path in Path("/proc").glob("[0-9]*")}
-    return [child for child, parent in parents.items() if parent == pid]
-
-
-def _status_kb(pid: int, name: str) -> int:
+def _resident_kb(pid: int) -> int:
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
         return 0  # it ended meanwhile
     values = dict(line.split(":", 1) for line in lines if ":" in line)
-    # A number, for memory with a unit.
-    return int(values.get(name, "0").split()[0])
+    return int(values.get("VmRSS", "0").split()[0])

@@ -32,7 +32,7 @@ def kept_to(processors: Set[int]) -> Iterator[None]:
 
 def pids_of(server: int, database: str) -> Sequence[int]:
     """Return a server process, its children, and the processes of PostgreSQL for one of its databases."""
-    return [*_family(server), *_backends(database)]
+    return [*family_of(server), *_backends(database)]
 
 
 def used_seconds(pids: Sequence[int]) -> float:
@@ -49,11 +49,12 @@ def used_seconds(pids: Sequence[int]) -> float:
     return taken / 1e9
 
 
-def _family(pid: int) -> Iterator[int]:
+def family_of(pid: int) -> Iterator[int]:
+    """Yield a process and its descendants."""
     yield pid
     with suppress(OSError):
         for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-            yield from _family(int(child))
+            yield from family_of(int(child))
 
 
 def _backends(database: str) -> Iterator[int]:

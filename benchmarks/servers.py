@@ -44,14 +44,6 @@ def product_command(port: int) -> list[str]:
     return [script("changegate"), "serve", "--host", "127.0.0.1", "--port", str(port), *options]
 
 
-def free_port() -> int:
-    """Return a loopback port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @dataclass(frozen=True)
 class Server:
     """A running server: its address, and its main process, whose children are the workers."""

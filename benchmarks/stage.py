@@ -5,6 +5,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.support.servers import free_port
+
 from benchmarks import floors, peer_setup, product, servers
 from benchmarks.bounds import Bound
 from benchmarks.cases import Case, ServedSite, floor_cases
@@ -74,30 +76,30 @@ class StageSetting:
 
     def set_stage(self, sizes: Sequence[int], *, only_floors: bool, selection: Selection | None = None) -> Stage:
         """Fill an instance of each size, and serve them beside the floors; some cases use only the first size."""
-        wanted = selection or Selection()
+        selected = selection or Selection()
         provider = self.stack.enter_context(serving_keys(self.signer.key_set))
-        with_million = wanted.wants(*OF_A_MILLION)
+        with_million = selected.wants(*OF_A_MILLION)
         sites = [self._prepare(size, provider) for size in (sizes if with_million else sizes[:1])]
         cases = self._serve_floors(sites[0])
         if only_floors:
             return Stage(self.databases.name, cases)
-        if self.databases.name == SQLITE and wanted.wants(*PEERS):
+        if self.databases.name == SQLITE and selected.wants(*PEERS):
             cases += self._serve_peer()
         first, *others = (self._serve(site, mark) for site, mark in zip(sites, MARKS, strict=False))
         cases += exchange_cases(first, self.signer)
-        trust = self._set_trust(sites[0]) if wanted.wants(*TRUST) else None
+        trust = self._set_trust(sites[0]) if selected.wants(*TRUST) else None
         cases += trust.cases() if trust else []
         cases += [*first.cases(), first.long_page_case(), *(case for site in others for case in site.cases())]
-        if wanted.wants(*SCOPES):
+        if selected.wants(*SCOPES):
             cases += ScopeSite(first, sites[0].database_url, provider.jwks_url, self.signer).cases()
-        kept = [case for case in cases if wanted.wants(case.name)]
-        lives = Lives(first) if wanted.wants(LIVES) else None
-        is_planned = wanted.wants(PLANNING)
+        kept = [case for case in cases if selected.wants(case.name)]
+        lives = Lives(first) if selected.wants(LIVES) else None
+        is_planned = selected.wants(PLANNING)
         planning = Planning(first) if is_planned else None
         conflicts = Conflicts(first, sites[0].database_url) if is_planned else None
-        pages = Pages(first) if wanted.wants(PAGES) else None
-        bytes_of = Sizes(first, sites[0].database_url, self.signer) if wanted.wants(SIZES) else None
-        living = [self._live(size, provider) for size in sizes] if wanted.wants(QUERIES) else []
+        pages = Pages(first) if selected.wants(PAGES) else None
+        bytes_of = Sizes(first, sites[0].database_url, self.signer) if selected.wants(SIZES) else None
+        living = [self._live(size, provider) for size in sizes] if selected.wants(QUERIES) else []
         return Stage(self.databases.name, kept, first, trust, lives, planning, conflicts, pages, bytes_of, living)
 
     def _prepare(self, size: int, provider: Provider) -> Site:
@@ -119,7 +121,7 @@ class StageSetting:
         instance = product.set_up(folder / "instance", database_url, provider.jwks_url)
         life = fill_life(database_url, size)
         keep_up(instance)
-        port = servers.free_port()
+        port = free_port()
         command = servers.product_command(port)
         server = self.stack.enter_context(servers.serving(command, port, instance.env, folder / "log"))
         return CommonQueries(server, instance, life)
@@ -131,7 +133,7 @@ class StageSetting:
         return TrustSite(self.stack, folder, site.database_url, site.instance, self.signer)
 
     def _serve(self, site: Site, mark: str) -> ServedSite:
-        port = servers.free_port()
+        port = free_port()
         command = servers.product_command(port)
         server = self.stack.enter_context(servers.serving(command, port, site.instance.env, site.folder / "log"))
         token = product.get_token(server.base_url, site.instance, self.signer.sign("RS256"))
@@ -163,7 +165,7 @@ class StageSetting:
         return Exchanges(self.folder / "peer", asking, self.signer, path=path).case(name, label, base_url)
 
     def _serve_bare(self, target: str, folder: Path, settings: dict[str, str]) -> str:
-        port = servers.free_port()
+        port = free_port()
         env = servers.environment(settings)
         serving = servers.serving(servers.bare_command(port, target), port, env, folder / "log")
         return self.stack.enter_context(serving).base_url

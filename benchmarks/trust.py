@@ -5,6 +5,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.support.servers import free_port
+
 from benchmarks import product, servers
 from benchmarks.bounds import Bound
 from benchmarks.cases import Case
@@ -52,7 +54,7 @@ class TrustSite:
         ]
 
     def _serve(self, name: str, settings: Mapping[str, str]) -> str:
-        port = servers.free_port()
+        port = free_port()
         env, log = {**self.instance.env, **settings}, self.folder / f"{name}.log"
         serving = servers.serving(servers.product_command(port), port, env, log)
         return self.stack.enter_context(serving).base_url

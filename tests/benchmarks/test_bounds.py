@@ -1,4 +1,4 @@
-"""What may not be exceeded, and what counts as once in a while."""
+"""Limits, and the number of fetches within a time."""
 
 import pytest
 from benchmarks.bounds import TAIL, Bound, tail_bounds

@@ -1,4 +1,4 @@
-"""A worker that grows is flagged, and it is the worker that is looked at."""
+"""The growth of a worker is flagged, and the memory of the worker is measured, not that of its parent."""
 
 import subprocess
 import sys
@@ -33,7 +33,7 @@ def test_the_child_of_a_server_is_its_worker() -> None:
     assert 64 < held < 128
 
 
-def test_a_server_without_a_worker_cannot_be_watched() -> None:
+def test_a_server_without_a_worker_cannot_be_measured() -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as lonely:
         with pytest.raises(BenchFailed, match="has no worker"):
             resident_mb(lonely.pid)

@@ -1,4 +1,4 @@
-"""What is compared, and what it is called."""
+"""Ratios, their names, and their targets."""
 
 from benchmarks.load import ALONE, BUSY
 from benchmarks.ratios import RATIOS, Ratio, ratios_of
@@ -35,7 +35,7 @@ def test_what_was_not_measured_is_not_compared() -> None:
     assert ratios_of({"e": 100.0, "f": 100.0}, BUSY) == []
 
 
-def test_the_peer_is_to_be_beaten_by_what_a_busy_server_gets_through() -> None:
+def test_the_target_of_the_peer_applies_to_a_busy_server() -> None:
     rates = {"d-rs256": 240.0, "peer": 100.0}
     verdicts = {over: [ratio.verdict(value) for ratio, value in ratios_of(rates, over)] for over in (ALONE, BUSY)}
     assert verdicts == {ALONE: ["reported"], BUSY: ["below"]}

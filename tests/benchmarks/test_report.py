@@ -1,4 +1,4 @@
-"""The report says what was measured on which database, and what that means."""
+"""The report shows what was measured on which database, and whether targets and limits are kept."""
 
 import io
 import json
@@ -57,7 +57,7 @@ def test_an_exceeded_limit_is_reported(findings: list[Findings]) -> None:
     assert rows == [("f: fetches", "2.00", "1", "exceeded"), ("f: all", "5.00", "", "reported")]
 
 
-def test_memory_that_grows_is_said_to_grow(findings: list[Findings]) -> None:
+def test_memory_that_grows_is_reported(findings: list[Findings]) -> None:
     _, line = " ".join(shown(findings).split()).split("Memory")
     assert "100,000 records" in line
     assert "(+70.0 MB; up to 24 is flat): grows" in line

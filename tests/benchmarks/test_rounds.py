@@ -1,4 +1,4 @@
-"""A run that uses up what may be sent only once is done again with more."""
+"""A run that uses up its requests is repeated with more of them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -79,7 +79,7 @@ def test_a_run_without_an_answer_is_no_measurement() -> None:
         _read(output(requests=0), "GET /")
 
 
-def test_what_goes_on_beside_a_case_does_so_during_each_of_its_runs_and_no_longer(
+def test_other_work_during_a_case_lasts_as_long_as_each_of_its_runs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seen: list[str] = []

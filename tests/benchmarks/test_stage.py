@@ -1,4 +1,4 @@
-"""Every case of the benchmark is answered, and its floors and its peer do the work that they stand for."""
+"""Every case of the benchmark is answered, and its floors and its peer do the work that they are to measure."""
 
 import subprocess
 import time
@@ -29,7 +29,7 @@ from benchmarks.stage import Stage, StageSetting
 from benchmarks.trust import COOLDOWN_SECONDS
 
 from tests.support.postgres import running_cluster
-from tests.support.servers import free_port, run_changegate
+from tests.support.servers import run_changegate
 
 # The second size, which takes as long to set up as the first, is the same on both.
 SIZES = {"SQLite": (1000, 1500), "PostgreSQL": (1000,)}
@@ -56,7 +56,6 @@ def run_forked(command: Sequence[str], **options: Any) -> subprocess.CompletedPr
 def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     folder = tmp_path_factory.mktemp("bench")
     with ExitStack() as stack:
-        stack.enter_context(mock.patch.object(servers, "free_port", free_port))
         setting = StageSetting(stack, places(request.param, folder), folder, lambda said: None)
         with mock.patch.object(subprocess, "run", run_forked):
             set_up = setting.set_stage(SIZES[request.param], only_floors=False)
