@@ -64,8 +64,8 @@ class NotAuthenticated(ChangegateError):
 class TokenRefused(NotAuthenticated):
     """A bearer token is invalid, expired, or revoked (RFC 6750 §3.1)."""
 
-    def __init__(self, reason: str = "token_refused") -> None:
-        super().__init__(reason)
+    def __init__(self) -> None:
+        super().__init__("token_refused")
 
 
 class AccessRefused(ChangegateError):

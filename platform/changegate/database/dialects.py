@@ -1,4 +1,4 @@
-"""What the databases do by different statements: locks, upserts, random digits, times of transactions, clock, hints."""
+"""Operations whose statements depend on the database: locks, upserts, random digits, clock, hints, statistics."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -27,8 +27,8 @@ from changegate.database.unit_of_work import connection
 
 Columns = Any  # columns as attributes
 
-# Of each index, which takes milliseconds. SQLite expects no value to be more frequent than its sample is long. With
-# 1,000, it expected a hundredth of a million's active tasks, and read them all.
+# The sampled entries of each index, which take milliseconds. SQLite expects no value to be more frequent. With 1,000,
+# it expected a hundredth of the active tasks of a million, and read all of them.
 SAMPLED_ENTRIES = 20_000
 _ADVISORY_LOCK = Prepared(
     select(func.pg_advisory_xact_lock(parameter("number", BigInteger))).execution_options(locks_rows=True)

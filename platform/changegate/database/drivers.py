@@ -1,4 +1,4 @@
-"""SQLite connections that queue before they write, and what both drivers need: dialects, interruption, liveness."""
+"""SQLite connections that queue before they write, and functions for both drivers: dialects, interruption, liveness."""
 
 import os
 import sqlite3

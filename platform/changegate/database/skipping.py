@@ -61,16 +61,16 @@ def count_ranges(table: Table, conditions: Clauses, groups: Clauses = ()) -> Sub
     read = _columns_of(clauses)
     if is_postgres(connection()):
         return None if read is None or not groups else _count_sorted(table, clauses, read, groups)
-    found = {clause.left: clause for clause in clauses if _is_finding(clause)}
+    by_column = {clause.left: clause for clause in clauses if _is_finding(clause)}
     indexes = [index for index in table.indexes if NOT_ON_SQLITE not in index.info]
-    if read is None or (not groups and found.keys() == read and any(_is_beginning(read, of) for of in indexes)):
+    if read is None or (not groups and by_column.keys() == read and any(_is_beginning(read, of) for of in indexes)):
         return None
     named = read | {*groups}
-    suitable = (_leading_columns(index, named, found, groups) for index in indexes)
+    suitable = (_leading_columns(index, named, by_column, groups) for index in indexes)
     beginning: Any = min(filter(None, suitable), key=len, default=None)
     if beginning is None:
         return None
-    leading = _leading(beginning, found)
+    leading = _leading(beginning, by_column)
     # As a materialized CTE: SQLite would move conditions into a subquery, where it cannot skip entries.
     ranges = select(*beginning).where(*leading).distinct().cte("ranges").prefix_with("MATERIALIZED")
     counted = _alias_of(table)
@@ -126,24 +126,26 @@ def _is_beginning(columns: set[Any], index: Index) -> bool:
     return is_within and {*[*index.expressions][: len(columns)]} == columns
 
 
-def _leading_columns(index: Index, named: set[Any], found: Mapping[Any, Any], groups: Clauses) -> Sequence[Any] | None:
+def _leading_columns(
+    index: Index, named: set[Any], by_column: Mapping[Any, Any], groups: Clauses
+) -> Sequence[Any] | None:
     """Return the columns of an index up to the last one in `named`; None if the index is not suitable."""
     columns: list[Any] = [*index.expressions]
     if not named <= {*columns}:
         return None
     beginning = columns[: max(map(columns.index, named), default=-1) + 1]
-    leading = _leading(beginning, found)
+    leading = _leading(beginning, by_column)
     is_partial = any(not any(where.compare(clause) for clause in leading) for where in _condition_of(index))
     # Ranges that end with a column of many values, such as a person, have few entries: finding one takes longer than
     # reading it.
-    may_have_many = {*groups} - {*beginning[-1:]} | found.keys()
+    may_have_many = {*groups} - {*beginning[-1:]} | by_column.keys()
     others = [column for column in beginning if column not in may_have_many]
     return beginning if not is_partial and all(map(_has_few_values, others)) else None
 
 
-def _leading(columns: Sequence[Any], found: Mapping[Any, Any]) -> Sequence[Any]:
+def _leading(columns: Sequence[Any], by_column: Mapping[Any, Any]) -> Sequence[Any]:
     """Return the conditions on the first of these columns, by which SQLite seeks in the index."""
-    return [found[column] for column in takewhile(found.__contains__, columns)]
+    return [by_column[column] for column in takewhile(by_column.__contains__, columns)]
 
 
 def _condition_of(index: Index) -> Clauses:

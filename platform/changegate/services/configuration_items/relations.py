@@ -16,10 +16,10 @@ _RELATIONS = CmdbRelCi.__table__
 _AFFECTED = TaskCi.__table__
 
 
-def items_of_change(change: ColumnElement[str], main_item: ColumnElement[Any], name: str = "own") -> CTE:
+def items_of_change(change: ColumnElement[str], main_item: ColumnElement[Any]) -> CTE:
     """Return the items of a change: its configuration item and its affected CIs."""
     main = select(cast(main_item, String).label("item")).where(main_item.is_not(None))
-    return union(main, select(_AFFECTED.c["ci_item"]).where(_AFFECTED.c["task"] == change)).cte(name)
+    return union(main, select(_AFFECTED.c["ci_item"]).where(_AFFECTED.c["task"] == change)).cte("own")
 
 
 def reach_of(items: CTE) -> CTE:

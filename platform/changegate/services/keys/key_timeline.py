@@ -19,6 +19,7 @@ from changegate.services.keys.verifying_keys import K, VerifyingKey, VerifyingKe
 
 # A provider that publishes a secret repeats it in every document; one alert in this time is enough.
 QUIET_AFTER_ALERT = timedelta(days=1)
+MOST_ALERTS = 20
 
 KeyRow = Any  # a row of oauth_entity_key
 Alert = tuple[str, str | None, str]  # kind, kid, detail
@@ -54,10 +55,10 @@ def list_keys(entity: str) -> list[OAuthEntityKey]:
     return list(db.session.execute(keys).scalars())
 
 
-def list_key_alerts(entity: str, limit: int = 20) -> list[OAuthKeyAlert]:
-    """Return an integration's latest alerts, newest first."""
+def list_key_alerts(entity: str) -> list[OAuthKeyAlert]:
+    """Return the latest `MOST_ALERTS` alerts of an integration, newest first."""
     alerts = select(OAuthKeyAlert).where(OAuthKeyAlert.entity == entity).order_by(OAuthKeyAlert.happened_at.desc())
-    return list(db.session.execute(alerts.limit(limit)).scalars())
+    return list(db.session.execute(alerts.limit(MOST_ALERTS)).scalars())
 
 
 def _note(connection: Connection, entity: str, key_set: KeySet, at: datetime) -> None:
