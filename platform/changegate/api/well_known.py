@@ -9,7 +9,7 @@ PROTECTED_RESOURCE = "/.well-known/oauth-protected-resource"
 
 
 def base_path() -> str:
-    """Return the path of the base URL: empty, or for example /desk."""
+    """Return the path of the base URL: empty, or for example /change."""
     return urlsplit(settings().base_url).path
 
 

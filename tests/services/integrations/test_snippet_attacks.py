@@ -148,9 +148,9 @@ def test_yaml_keeps_its_structure_and_its_values(attack: str) -> None:
 @EVERY_ATTACK
 def test_ansible_takes_no_value_for_a_template(attack: str) -> None:
     [play] = structure_of(of("ansible", attack))
-    assert play["vars"] == {"desk": f"b{printable(attack)}", "client_id": printable(attack)}
+    assert play["vars"] == {"changegate": f"b{printable(attack)}", "client_id": printable(attack)}
     nodes = dict(_nodes(yaml.compose(of("ansible", attack))))
-    assert nodes[play["vars"]["desk"]] == nodes[play["vars"]["client_id"]] == "!unsafe"
+    assert nodes[play["vars"]["changegate"]] == nodes[play["vars"]["client_id"]] == "!unsafe"
 
 
 @EVERY_ATTACK
