@@ -1,5 +1,6 @@
 """Settings: where they come from, and the sentences that stop a start."""
 
+import errno
 import ipaddress
 import os
 import stat
@@ -202,6 +203,17 @@ def test_the_secret_key_is_made_once_for_its_owner_alone(tmp_path: Path) -> None
     assert stat.S_IMODE((tmp_path / "secret_key").stat().st_mode) == 0o600
     assert [path.name for path in tmp_path.iterdir()] == ["secret_key"]
     assert load_settings(tmp_path / "other").secret_key != first
+
+
+def test_a_full_disk_stops_the_first_start_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(SettingInvalid) as refused:
+        load_settings(tmp_path)
+    assert str(refused.value) == f"{tmp_path}/secret_key cannot be written: No space left on device."
+    assert not [*tmp_path.iterdir()]
 
 
 @pytest.mark.parametrize("content", [b"", b"short", b"\xff" * 64])

@@ -123,7 +123,10 @@ def _texts_from_file(path: Path) -> dict[str, str]:
 def _kept_secret_key(path: Path) -> str:
     """Return the secret key of the instance, which is generated once."""
     if not path.exists():
-        _write_private_file_once(path, secrets.token_urlsafe(48))
+        try:
+            _write_private_file_once(path, secrets.token_urlsafe(48))
+        except OSError as problem:
+            raise SettingInvalid(f"{path} cannot be written: {problem.strerror}.") from None
     try:
         # Never replace an unreadable key: sessions would end, and sealed secrets could not be opened again.
         return parse_secret_key(path.read_text().strip())
@@ -133,10 +136,11 @@ def _kept_secret_key(path: Path) -> str:
 
 def _write_private_file_once(path: Path, text: str) -> None:
     """Create `path` atomically: of several processes starting at once, one succeeds, and all read its file."""
-    descriptor, draft = tempfile.mkstemp(dir=path.parent)  # mkstemp makes it 0600
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-    # link() fails if the file exists. A rename would replace the key that another process already uses.
-    with contextlib.suppress(FileExistsError):
-        os.link(draft, path)
-    os.unlink(draft)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent) as draft:  # its mode is 0600
+        draft.write(text)
+        draft.flush()
+        # After a power failure, the database may have secrets that were sealed with this key.
+        os.fsync(draft.fileno())
+        # link() fails if the file exists. A rename would replace the key that another process already uses.
+        with contextlib.suppress(FileExistsError):
+            os.link(draft.name, path)
