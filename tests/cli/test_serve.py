@@ -169,6 +169,27 @@ def test_connections_leave_open_files_for_other_purposes(instance: Path) -> None
         assert "Too many open files" not in server.process.stdout.read()
 
 
+MANY_LINES = """
+import logging
+from importlib import import_module
+
+serve = import_module("changegate.cli.serve")
+front = serve.Front
+
+def log_and_serve(*arguments):
+    for _ in range(5000):
+        logging.getLogger("changegate").error("x" * 100)
+    return front(*arguments)
+
+serve.Front = log_and_serve
+"""
+
+
+def test_a_log_that_is_not_read_keeps_no_request_waiting(instance: Path) -> None:
+    with running_changegate(instance, patches=MANY_LINES) as server:
+        assert _status(f"{server.url}/readyz") == 200
+
+
 # Once the first file exists, a worker that starts says so by the second, and starts no further.
 SLOW_START = """
 import time

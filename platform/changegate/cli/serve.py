@@ -25,6 +25,7 @@ from granian.log import LogLevels
 from changegate.cli.instance import marked_as_served, working_on
 from changegate.cli.prepare import prepare_instance
 from changegate.cli.shared_settings import require_same_settings
+from changegate.cli.stderr_lines import log_without_waiting
 from changegate.cli.tls import ensure_certificate
 from changegate.config import Settings, default_instance_path, load_settings
 from changegate.database.request_time import MAX_EXECUTION_TIME
@@ -189,6 +190,7 @@ def load_app(
     `settings` are those of the parent: a worker that replaces another one must not be the first to use others.
     """
     _end_with_parent()
+    log_without_waiting()
     if pins:
         stay_on_one_processor()
     # A terminal sends Ctrl-C to both processes; a worker that gets its own SIGINT and its parent's SIGTERM can hang.

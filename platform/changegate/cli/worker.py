@@ -7,12 +7,14 @@ from pathlib import Path
 import click
 
 from changegate.cli.instance import marked_as_served, opened_instance
+from changegate.cli.stderr_lines import log_without_waiting
 from changegate.services.jobs.worker import work
 
 
 @click.command()
 def worker() -> None:
     """Run jobs until interrupted; the current job is finished first."""
+    log_without_waiting()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
