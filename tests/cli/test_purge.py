@@ -1,6 +1,7 @@
 """`changegate purge`."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -63,6 +64,19 @@ def test_it_says_what_is_left(run: Run, app: Flask, monkeypatch: pytest.MonkeyPa
 def test_a_dry_run_only_counts(run: Run, app: Flask, expired_keys: None) -> None:
     assert run("purge", "--dry-run").out == "    2,500  expired idempotency keys are due\nNothing was deleted.\n"
     assert count(app) == KEYS + 1
+
+
+def test_ctrl_c_during_a_statement_is_no_fault_of_the_database(
+    run: Run, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_at: datetime) -> int:
+        driver: Any = connection().connection.driver_connection
+        # What SQLite does if a signal arrives while it calls back.
+        driver.set_progress_handler(lambda: 1, 1)
+        return connection().execute(select(func.count()).select_from(IdempotencyKey)).scalar_one()
+
+    monkeypatch.setitem(CLEANUPS, "mail.purge", Cleanup("mail", interrupted, lambda _at: False))
+    run("purge").assert_refused("Interrupted. What was committed so far stays.")
 
 
 def test_a_server_whose_clock_is_ahead_deletes_nothing_early(

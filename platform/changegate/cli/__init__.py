@@ -62,6 +62,9 @@ def main(args: Sequence[str] | None = None) -> None:
     except SettingInvalid as refusal:
         _give_up(str(refusal))
     except SQLAlchemyError as problem:
+        # Ctrl-C during a statement of SQLite, which has no time limit in commands.
+        if getattr(getattr(problem, "orig", None), "sqlite_errorname", None) == "SQLITE_INTERRUPT":
+            _give_up("Interrupted. What was committed so far stays.")
         _give_up(f"The database cannot be used: {_first_line(problem)}")
     except OSError as problem:
         _give_up(f"{problem.filename or 'The system'}: {problem.strerror or type(problem).__name__}.")
