@@ -107,6 +107,20 @@ def test_the_console_lists_the_newest_changes_without_their_tasks(app: Flask) ->
     assert ("task_sys_created_on" in indexes, any("number" in each for each in indexes)) == (True, False)
 
 
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        (CommonQuery("approvals", "", "sysapproval_approver"), "sysapproval_approver_sys_created_on"),
+        (CommonQuery("open by number", "active=true^ORDERBYDESCnumber"), "task_number_active"),
+    ],
+    ids=lambda each: getattr(each, "name", ""),
+)
+def test_postgresql_reads_a_page_from_an_index_in_its_order(app: Flask, query: CommonQuery, index: str) -> None:
+    with app.app_context():
+        is_postgres = db.engine.dialect.name == "postgresql"
+    assert index in indexes_of(plan_of(app, query, ADMIN)) or not is_postgres
+
+
 def test_sqlite_expects_that_many_changes_are_active(app: Flask) -> None:
     with app.app_context():
         if db.engine.dialect.name == "sqlite":

@@ -12,6 +12,7 @@ from changegate.models.base import (
     choice,
     index_of_few,
     index_of_filled,
+    index_on_postgres,
     instant,
     integer,
     integer_choice,
@@ -84,3 +85,5 @@ index_of_filled(*(_COLUMNS[_column] for _column in ("answered_by", "sys_created_
 for _name in ("due_date", "expires"):
     _columns = (_COLUMNS[_column] for _column in ("state", _name, "sysapproval"))
     index_of_few(f"ix_sysapproval_approver_{_name}", _COLUMNS[_name].is_not(None), *_columns)
+# For pages of all approvals. SQLite reads and sorts the entries of another index, which contain the same columns.
+index_on_postgres("ix_sysapproval_approver_sys_created_on", _COLUMNS.sys_created_on, _COLUMNS.sys_id)

@@ -200,4 +200,5 @@ for _name, *_others in (("correlation_id",), ("source_repository", *_PAGE), ("so
 # For searches by the first words of a change.
 index_of_beginnings(*(_COLUMNS[_column] for _column in ("short_description", *_PAGE)))
 # SQLite would prefer it to the indexes that are sorted by time, since it begins with the class.
-index_on_postgres("ix_task_number", *(_COLUMNS[_column] for _column in ("sys_class_name", "number", "sys_id")))
+_NUMBER = ("sys_class_name", "number", "sys_id", "active")
+index_on_postgres("ix_task_number_active", *(_COLUMNS[_column] for _column in _NUMBER))
