@@ -12,7 +12,7 @@ from tests.conftest import ADMIN_PASSWORD
 from tests.support.servers import running_changegate
 from tests.support.table_api import CHANGES
 
-TIMEOUT_SECONDS = 20
+TIMEOUT_SECONDS = 60
 MEGABYTE = 1024 * 1024
 
 

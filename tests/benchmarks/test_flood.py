@@ -1,7 +1,7 @@
 """A flood that sends nothing, or that is accepted, is reported as an error."""
 
+import os
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +14,14 @@ from benchmarks.product import Instance
 from benchmarks.provider import Provider, serving_keys
 from benchmarks.signing import Signer
 
+from tests.support.servers import wait_until
+
 # Stands in for the load generator, which need not be installed: reports when it is interrupted, as that does.
 GENERATOR = """
-import pathlib, sys, time
+import os, pathlib, sys, time
 ready, lasts, *facts = sys.argv[1:]
 try:
-    pathlib.Path(ready).touch()
+    pathlib.Path(ready).write_text(str(os.getpid()))
     time.sleep(float(lasts))
 except KeyboardInterrupt:
     pass
@@ -43,10 +45,10 @@ class StagedFlood(Flood):
     def command(self, connections: int, seconds: int) -> list[str]:
         return [sys.executable, "-c", GENERATOR, str(self.ready), str(self.lasts), *self.facts]
 
-    def wait(self) -> None:
-        deadline = time.monotonic() + 10
-        while not self.ready.exists() and time.monotonic() < deadline:
-            time.sleep(0.01)
+    def wait(self) -> int:
+        """Wait until the generator works, and return its process."""
+        wait_until(lambda: self.ready.exists() and self.ready.read_text())
+        return int(self.ready.read_text())
 
 
 @pytest.fixture
@@ -101,8 +103,7 @@ def test_a_flood_that_was_not_refused_ends_the_benchmark(flood: StagedFlood, cha
 def test_a_flood_that_ends_before_the_valid_load_is_an_error(flood: StagedFlood) -> None:
     flood.lasts = 0.0
     with pytest.raises(BenchFailed, match="ended before the valid load did"), flood.beside(16, 2):
-        flood.wait()
-        time.sleep(0.5)
+        os.waitid(os.P_PID, flood.wait(), os.WEXITED | os.WNOWAIT)
 
 
 def test_a_flood_ends_when_the_valid_load_fails(flood: StagedFlood) -> None:
@@ -118,8 +119,8 @@ def test_no_two_assertions_of_a_flood_are_the_same(flood: StagedFlood) -> None:
 
 
 def test_a_provider_that_has_ended_is_not_there(provider: Provider) -> None:
-    assert requests.get(provider.jwks_url, timeout=5).content == b"{}"
+    assert requests.get(provider.jwks_url, timeout=60).content == b"{}"
     provider.end()
     with pytest.raises(requests.ConnectionError):
-        requests.get(provider.jwks_url, timeout=5)
+        requests.get(provider.jwks_url, timeout=60)
     assert len(provider.fetched_at) == 1

@@ -90,7 +90,7 @@ def send(case: Case) -> requests.Response:
 def send_line(case: Case, traffic: Traffic, line: str) -> requests.Response:
     path, body = (line, None) if traffic.feeds == "path" else (traffic.path, line)
     headers = dict(traffic.headers)
-    return requests.request(traffic.method, case.base_url + path, data=body, headers=headers, timeout=30)
+    return requests.request(traffic.method, case.base_url + path, data=body, headers=headers, timeout=60)
 
 
 def test_every_case_is_answered(stage: Stage) -> None:
@@ -209,8 +209,8 @@ def test_every_token_has_only_the_access_its_case_needs(stage: Stage) -> None:
     for name, expected in reach.items():
         case = find_case(stage, name)
         url, headers = case.base_url, dict(case.traffic(1).headers)
-        read = requests.get(url + of_others, headers=headers, timeout=30)
-        created = requests.post(url + CHANGE_PATH, data=change_body(1), headers=headers, timeout=30)
+        read = requests.get(url + of_others, headers=headers, timeout=60)
+        created = requests.post(url + CHANGE_PATH, data=change_body(1), headers=headers, timeout=60)
         assert (read.status_code, created.status_code) == expected, name
 
 
@@ -255,7 +255,7 @@ def test_each_rotation_is_followed_by_one_fetch_and_the_key_before_still_counts(
 def flood_with(case: Case, line: str) -> requests.Response:
     address, _, form = line.partition("\t")
     headers = dict([FORM]) | {"X-Forwarded-For": address}
-    return requests.post(case.base_url + TOKEN_PATH, data=form, headers=headers, timeout=30)
+    return requests.post(case.base_url + TOKEN_PATH, data=form, headers=headers, timeout=60)
 
 
 def test_a_flood_is_refused_and_costs_the_provider_one_fetch_in_a_cooldown(stage: Stage) -> None:
@@ -273,9 +273,9 @@ def test_a_flood_is_refused_and_costs_the_provider_one_fetch_in_a_cooldown(stage
 def test_the_floor_of_a_list_answers_the_page_that_the_product_answers(stage: Stage, site: ServedSite) -> None:
     floor = find_case(stage, "g")
     group = site.past.groups[0]
-    least = requests.get(f"{floor.base_url}/changes/{quote(group)}", timeout=30)
+    least = requests.get(f"{floor.base_url}/changes/{quote(group)}", timeout=60)
     path = list_path(f"assignment_group={group}{NEWEST_FIRST}", PAGE_SIZE)
-    full = requests.get(site.server.base_url + path, headers={"Authorization": site.instance.basic()}, timeout=30)
+    full = requests.get(site.server.base_url + path, headers={"Authorization": site.instance.basic()}, timeout=60)
     assert least.headers["X-Total-Count"] == full.headers["X-Total-Count"]
     sys_ids = [[record["sys_id"] for record in answer.json()["result"]] for answer in (least, full)]
     assert sys_ids[0] == sys_ids[1]
@@ -284,7 +284,7 @@ def test_the_floor_of_a_list_answers_the_page_that_the_product_answers(stage: St
 
 def test_a_floor_refuses_unsigned_assertions(stage: Stage) -> None:
     floor = find_case(stage, "b")
-    forged = requests.post(f"{floor.base_url}/exchange", data=b"e30.e30.AAAA", timeout=30)
+    forged = requests.post(f"{floor.base_url}/exchange", data=b"e30.e30.AAAA", timeout=60)
     assert forged.status_code == 500
 
 

@@ -239,7 +239,7 @@ def test_one_port_for_both_is_wrong_usage(instance: Path) -> None:
 def _assert_gone(ports: tuple[str, ...]) -> None:
     for port in (ports[1], ports[3]):
         with pytest.raises(requests.ConnectionError):
-            requests.get(f"http://127.0.0.1:{port}/healthz", timeout=5)
+            requests.get(f"http://127.0.0.1:{port}/healthz", timeout=60)
 
 
 @pytest.mark.usefixtures("lines_of_processes")
@@ -247,7 +247,7 @@ def _assert_gone(ports: tuple[str, ...]) -> None:
 def test_a_signal_stops_both_servers(instance: Path, ports: tuple[str, ...], signal_number: signal.Signals) -> None:
     with running_demo(*ports, environment=_environment(instance)) as demo:
         for port in (ports[1], ports[3]):
-            assert requests.get(f"http://127.0.0.1:{port}/healthz", timeout=5).ok
+            assert requests.get(f"http://127.0.0.1:{port}/healthz", timeout=60).ok
 
         reset = run_changegate("demo", "--reset", "--once", *_ports(), environment=_environment(instance))
         assert (reset.returncode, reset.stdout) == (1, "")

@@ -12,7 +12,7 @@ from string import Template
 from typing import Any
 from urllib.parse import quote_plus, urlencode, urlsplit
 
-TIMEOUT_SECONDS = 10
+TIMEOUT_SECONDS = 60
 JSON = "application/json"
 
 

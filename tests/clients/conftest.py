@@ -75,7 +75,7 @@ def administrator(server: Running, ca: Path) -> Iterator[requests.Session]:
 
 def create_as(session: requests.Session, server: Running, table: str, **fields: str) -> str:
     """Create a record of any table; answers its sys_id."""
-    answer = session.post(f"{server.url}/api/now/table/{table}", json=fields, timeout=10)
+    answer = session.post(f"{server.url}/api/now/table/{table}", json=fields, timeout=60)
     assert answer.status_code == 201, answer.text
     sys_id: str = answer.json()["result"]["sys_id"]
     return sys_id

@@ -30,7 +30,7 @@ def call(server: Running, ca: Path) -> Iterator[Call]:
 
         def send(method: str, path: str, *, named: dict[str, str] | None = None, **options: Any) -> requests.Response:
             given = {f"sysparm_{name}": value for name, value in options.pop("sysparms", {}).items()}
-            return session.request(method, server.url + path, params=given | (named or {}), timeout=10, **options)
+            return session.request(method, server.url + path, params=given | (named or {}), timeout=60, **options)
 
         yield send
 
@@ -81,7 +81,7 @@ def test_02_an_unknown_id_is_json_without_a_result(call: Call, method: str) -> N
 
 
 def test_03_an_unauthenticated_caller_gets_both_error_phrases(server: Running, ca: Path) -> None:
-    answer = requests.get(f"{server.url}{CHANGES}/{MISSING}", auth=("nobody", "wrong"), verify=str(ca), timeout=10)
+    answer = requests.get(f"{server.url}{CHANGES}/{MISSING}", auth=("nobody", "wrong"), verify=str(ca), timeout=60)
 
     assert_error(answer, 401, "User Not Authenticated")
     assert answer.json()["error"]["detail"] == "Required to provide Auth information"

@@ -42,7 +42,7 @@ def command(server: Running, ca: Path, tmp_path: Path) -> Command:
             env=environment | settings,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=60,
             check=False,
         )
 

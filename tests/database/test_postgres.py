@@ -1,7 +1,7 @@
 """Statements that go to PostgreSQL without a cursor: the same values, rows and errors, and prepared in time."""
 
-import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,11 +12,13 @@ from psycopg.pq import TransactionStatus
 
 from changegate.database import connection, driver_of, postgres
 from changegate.database.postgres import DirectConnection
+from tests.support.servers import wait_until
 
 INSTANT = datetime(2026, 1, 31, 23, 59, 59, 123456, tzinfo=UTC)
 EVERYTHING = "SELECT $1::varchar, $2::int, $3::boolean, $4::timestamptz, $5::bytea, $6::json, $7::varchar"
 VALUES: list[Any] = ["ä\N{SNOWMAN}", 40_000, True, INSTANT, b"\0\xff", '{"a": [1]}', None]
 PREPARED = "SELECT statement FROM pg_prepared_statements WHERE name LIKE 'changegate%' ORDER BY name"
+WAITING = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
 
 
 @pytest.fixture
@@ -178,20 +180,15 @@ def test_a_lost_connection_is_an_operational_error(driver: DirectConnection) -> 
 
 
 def test_others_work_while_the_server_does(driver: DirectConnection) -> None:
-    done = threading.Event()
-
-    def wait_for_server() -> None:
-        driver.fetch_all("SELECT pg_sleep(1)", [])
-        done.set()
-
-    waiting = threading.Thread(target=wait_for_server)
-    waiting.start()
-    steps = 0
-    while not done.is_set():
-        steps += 1
-        done.wait(0.01)
-    waiting.join()
-    assert steps > 20
+    # Without this, a thread that kept the others from working would wait for the lock forever.
+    driver.execute("SET statement_timeout = '60s'")
+    with psycopg.connect(driver.info.dsn, password=driver.info.password, autocommit=True) as beside:
+        beside.execute("SELECT pg_advisory_lock(1)")
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(driver.fetch_all, "SELECT 1 FROM pg_advisory_lock(1)", [])
+            wait_until(lambda: driver.awaiting and beside.execute(WAITING).fetchone())
+            beside.execute("SELECT pg_advisory_unlock(1)")
+            assert waiting.result() == [(1,)]
 
 
 @pytest.mark.parametrize("is_direct", [True, False])

@@ -27,7 +27,7 @@ FORMS = f"{ATTACHMENTS}/upload"
 CHANGES = "/api/now/table/change_request"
 ADMIN = basic("admin", ADMIN_PASSWORD)
 BINARY = {"Content-Type": "application/octet-stream"}
-TIMEOUT_SECONDS = 30
+TIMEOUT_SECONDS = 60
 
 
 @pytest.fixture(scope="module")

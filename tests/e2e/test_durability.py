@@ -28,7 +28,7 @@ LIVES = 2
 LIVES_BEFORE_A_KILL = 2
 APPROVER = "durable.approver"
 OF_LIVES = "correlation_id=life"
-TIMEOUT_SECONDS = 30
+TIMEOUT_SECONDS = 60
 MOST_SECONDS = 120
 TABLES = "/api/now/table"
 EMERGENCY = {"type": "emergency", "correlation_id": "life", "assignment_group": "CAB Approval"}

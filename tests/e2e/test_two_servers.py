@@ -19,7 +19,7 @@ from tests.support.servers import Running
 JWKS = "/api/now/oauth/jwks"
 QUOTA = 7
 THREADS = 20
-TIMEOUT_SECONDS = 30
+TIMEOUT_SECONDS = 60
 TABLES = "/api/now/table"
 
 

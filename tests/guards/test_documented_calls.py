@@ -146,7 +146,7 @@ def test_the_calls_about_risk_and_standard_changes_work(desk: Running, provider:
         "run_as": "release.bot",
         "jwks_url": f"{provider}/jwks",
     }
-    answer = requests.post(f"{desk.url}/api/now/oauth/integrations", json=registered, auth=admin, timeout=10)
+    answer = requests.post(f"{desk.url}/api/now/oauth/integrations", json=registered, auth=admin, timeout=60)
     assert answer.status_code == 201, answer.text
     environment = {**desk.environment, "ADMIN_PASSWORD": ADMIN_PASSWORD}
     script = "\n".join(blocks(DOCS / "standard-changes.md", "bash"))
@@ -336,13 +336,13 @@ class Administrator:
         self.seen: list[str] = []
 
     def open(self, path: str) -> requests.Response:
-        return self._note(self._session.get(self._url + path, timeout=30))
+        return self._note(self._session.get(self._url + path, timeout=60))
 
     def send(self, page: requests.Response, form: str, **typed: str) -> requests.Response:
         reader = FormReader()
         reader.feed(page.text)
         fields = {**reader.forms[form].to_dict(flat=False), **typed}
-        return self._note(self._session.post(self._url + reader.actions[form], data=fields, timeout=30))
+        return self._note(self._session.post(self._url + reader.actions[form], data=fields, timeout=60))
 
     def _note(self, answer: requests.Response) -> requests.Response:
         assert answer.status_code == 200, answer.text

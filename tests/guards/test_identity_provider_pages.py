@@ -112,4 +112,4 @@ def test_every_shell_snippet_can_be_parsed() -> None:
     scripts = [code for path in FOLDER.glob("*.md") for code in blocks(path, "shell")]
     assert len(scripts) >= 10
     for script in scripts:
-        subprocess.run([bash, "-n"], input=script, text=True, check=True, timeout=10)
+        subprocess.run([bash, "-n"], input=script, text=True, check=True, timeout=60)

@@ -135,7 +135,7 @@ def test_a_playbook_gets_nothing(
     with misbehaving_jwks(reply(key_set_document(jwk(FOREIGN_KEY, "foreign")))) as trap:
         target = Target({**claims, "jti": str(uuid.uuid4())}, trap)
         for token in playbook(target):
-            answer = live.session.post(f"{live.url}/oauth_token.do", data=form(live, token), timeout=10)
+            answer = live.session.post(f"{live.url}/oauth_token.do", data=form(live, token), timeout=60)
             assert answer.status_code == 401, (token, answer.text)
             refusal = "access_denied" if token else "The request is malformed: assertion is missing"
             assert answer.json()["error_description"] == refusal

@@ -14,7 +14,7 @@ JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 AUDIENCE = "https://change.example.com"
 CHANGES = "/api/now/table/change_request"
 INTEGRATIONS = "/api/now/oauth/integrations"
-TIMEOUT_SECONDS = 15
+TIMEOUT_SECONDS = 60
 
 
 def administer(server: Running, method: str, path: str, *, acting: str = "admin", **fields: Any) -> Any:

@@ -14,7 +14,7 @@ from werkzeug.test import create_environ, run_wsgi_app
 
 from changegate.postponed import CAN_POSTPONE, MOST_TIMES, Postponed
 
-WAIT_SECONDS = 15.0
+WAIT_SECONDS = 60.0
 BODY = b"grant_type=a&" * 200
 WsgiApp = Callable[[dict[str, Any], Any], Iterable[bytes]]
 # Takes the app, the environment without `wsgi.input`, and the body; returns status and body of the answer.
