@@ -17,7 +17,7 @@ import pytest
 import requests
 
 from tests.conftest import ADMIN_PASSWORD
-from tests.support.live_desk import CHANGES, LiveDesk, administer
+from tests.support.live_desk import CHANGES, LiveDesk, administer, repeated
 from tests.support.servers import Running, free_port, running_changegate
 
 CLIENTS = 6
@@ -140,12 +140,10 @@ def live(server: Running, answered: Answered, killed: threading.Event) -> None:
 
 def send(server: Running, method: str, path: str, user: str = "admin", **fields: str) -> Any:
     credentials = (user, ADMIN_PASSWORD)
-    while True:
-        answer = requests.request(method, server.url + path, json=fields, auth=credentials, timeout=TIMEOUT_SECONDS)
-        # A busy server refuses requests before they begin.
-        if answer.status_code != 503:
-            assert answer.ok, answer.text
-            return answer.json()["result"]
+    url = server.url + path
+    answer = repeated(lambda: requests.request(method, url, json=fields, auth=credentials, timeout=TIMEOUT_SECONDS))
+    assert answer.ok, answer.text
+    return answer.json()["result"]
 
 
 def assert_no_move_is_lost_or_half_done(server: Running, answered: Answered) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.support.live_desk import CHANGES, INTEGRATIONS, TIMEOUT_SECONDS, LiveDesk, administer
+from tests.support.live_desk import CHANGES, INTEGRATIONS, TIMEOUT_SECONDS, LiveDesk, administer, repeated
 from tests.support.servers import Running
 
 THREADS = 20
@@ -31,7 +31,7 @@ def enrol(servers: Servers, idp_url: str, **fields: Any) -> tuple[str, str]:
 def call(servers: Servers, token: str, number: int) -> int:
     bearer, change = {"Authorization": f"Bearer {token}"}, {"short_description": "Deploy"}
     url = servers[number % 2].url + CHANGES
-    return requests.post(url, json=change, headers=bearer, timeout=TIMEOUT_SECONDS).status_code
+    return repeated(lambda: requests.post(url, json=change, headers=bearer, timeout=TIMEOUT_SECONDS)).status_code
 
 
 def call_at_once(servers: Servers, token: str) -> Counter[int]:

@@ -12,7 +12,7 @@ import requests
 
 from tests.conftest import ADMIN_PASSWORD
 from tests.e2e.conftest import Servers
-from tests.support.live_desk import administer
+from tests.support.live_desk import administer, repeated
 from tests.support.servers import Running
 
 TABLES = "/api/now/table"
@@ -64,11 +64,7 @@ class Races:
 
         def send(at: int) -> requests.Response:
             start.wait(TIMEOUT_SECONDS)
-            while True:
-                answer = sends[at](self.servers[(at + turn) % 2])
-                # A busy server refuses more requests that wait for their turn.
-                if answer.status_code != 503:
-                    return answer
+            return repeated(lambda: sends[at](self.servers[(at + turn) % 2]))
 
         with ThreadPoolExecutor(len(sends)) as pool:
             answers = list(pool.map(send, range(len(sends))))

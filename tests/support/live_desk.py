@@ -2,6 +2,8 @@
 
 import json
 import secrets
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +17,8 @@ AUDIENCE = "https://change.example.com"
 CHANGES = "/api/now/table/change_request"
 INTEGRATIONS = "/api/now/oauth/integrations"
 TIMEOUT_SECONDS = 60
+# Too many long requests of one caller, as each is on a busy machine; too many requests that wait for their turn.
+BUSY = frozenset({429, 503})
 
 
 def administer(server: Running, method: str, path: str, *, acting: str = "admin", **fields: Any) -> Any:
@@ -26,6 +30,14 @@ def administer(server: Running, method: str, path: str, *, acting: str = "admin"
     )
     assert answer.ok, answer.text
     return answer.json()["result"] if answer.content else None
+
+
+def repeated(send: Callable[[], requests.Response]) -> requests.Response:
+    """Send a request again while the server refuses it before it begins, because it or its database is busy."""
+    end = time.monotonic() + TIMEOUT_SECONDS
+    while (answer := send()).status_code in BUSY and time.monotonic() < end:
+        time.sleep(0.05)
+    return answer
 
 
 @dataclass
