@@ -35,7 +35,7 @@ FREQUENT = dict.fromkeys(("", "srv", "rv-", "v-0", "-00", "000", "res", "s s", "
 )
 def test_trigrams_of_most_rows_are_left_out(fragment: str, others: Mapping[str, int], part: str) -> None:
     rows = {**FREQUENT, **others}
-    with mock.patch.object(TextEstimates, "_estimate", lambda _estimates, text: rows.get(text, 1)):
+    with mock.patch.object(TextEstimates, "count", lambda _estimates, text: rows.get(text, 1)):
         assert TextEstimates("task", "lower(number)").find_rare_part(fragment) == part
 
 

@@ -57,7 +57,7 @@ def count_ranges(table: Table, conditions: Clauses, groups: Clauses = ()) -> Sub
     A group may have several ranges. Returns None if no index is suitable, if one finds the records and no others, or if
     the conditions are long.
     """
-    clauses = [*_flattened(conditions)]
+    clauses = [*flattened(conditions)]
     read = _columns_of(clauses)
     if is_postgres(connection()):
         return None if read is None or not groups else _count_sorted(table, clauses, read, groups)
@@ -99,10 +99,11 @@ def _alias_of(table: Table) -> FromClause:
     return table.alias("counted")
 
 
-def _flattened(conditions: Clauses) -> Iterator[Any]:
+def flattened(conditions: Clauses) -> Iterator[Any]:
+    """Yield conditions that must all be true, without the ANDs that join some of them."""
     for clause in conditions:
         if isinstance(clause, BooleanClauseList) and clause.operator is operators.and_:
-            yield from _flattened([*clause.clauses])
+            yield from flattened([*clause.clauses])
         else:
             yield clause
 

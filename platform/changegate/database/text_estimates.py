@@ -37,13 +37,14 @@ class TextEstimates:
     def find_rare_part(self, fragment: str) -> str:
         """Return the longest part without frequent trigrams if few rows have it, otherwise the fragment."""
         starts = range(min(len(fragment) - LENGTH + 1, MOST_TRIGRAMS))
-        rows = self._estimate("")
-        runs = groupby(starts, lambda start: self._estimate(fragment[start : start + LENGTH]) < FREQUENT * rows)
+        rows = self.count("")
+        runs = groupby(starts, lambda start: self.count(fragment[start : start + LENGTH]) < FREQUENT * rows)
         rare = [fragment[run[0] : run[-1] + LENGTH] for is_rare, each in runs if is_rare and (run := [*each])]
         part = max(filter(_LOOKED_UP.search, rare), key=len, default="")
-        return part if part and self._estimate(part) <= FEW * rows else fragment
+        return part if part and self.count(part) <= FEW * rows else fragment
 
-    def _estimate(self, text: str) -> float:
+    def count(self, text: str) -> float:
+        """Return about how many rows have a text."""
         with self._lock:
             known = self._known.get(text)
         if known is None:

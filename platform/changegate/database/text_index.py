@@ -54,8 +54,9 @@ from changegate.database.unit_of_work import connection
 
 # With more candidates, a search that reads all rows is not much slower. More documents are not counted.
 MOST_CANDIDATES = 300_000
-# For further words: with more candidates, comparing the texts of the records found by the first word is about as fast.
-MOST_CANDIDATES_BESIDE = 2_000
+# Of further words, the texts of so few candidates are compared first. With more, it is about as fast to compare the
+# texts of the records that have the first word.
+FEW_CANDIDATES = 2_000
 # An estimate, which only decides which word is looked up first.
 RECORDS_OF_ONE_PERSON = 1000
 # Indexed in one transaction, for which other writers wait: some 50 milliseconds, or 300 for texts with all trigrams.
@@ -79,11 +80,10 @@ class TextIndex:
         self._lock = threading.Lock()
         of.info[_INFO] = self
 
-    def find_candidates(self, root: FromClause, fragment: str, *, is_beside: bool = False) -> Expression | None:
+    def find_candidates(self, root: FromClause, fragment: str) -> Expression | None:
         """Return the clause for the rows of `root`, the table or an alias, that may contain a fragment.
 
-        Returns None if the index cannot be used for the fragment, or would find too many rows. With `is_beside`,
-        another clause finds the rows, and this one only checks them.
+        Returns None if the index cannot be used for the fragment, or would find too many rows.
         """
         if len(fragment) < LENGTH:
             return None
@@ -91,10 +91,18 @@ class TextIndex:
             part = self._estimates.find_rare_part(fragment)
             return Expression(_has_document_like, root, self.names, like_pattern(part))
         lookup = choose_trigrams(fragment, self._count)
-        if lookup.documents >= (MOST_CANDIDATES_BESIDE if is_beside else MOST_CANDIDATES):
+        if lookup.documents >= MOST_CANDIDATES:
             return None
-        is_candidate = _is_compared_candidate if is_beside else _is_candidate
-        return Expression(is_candidate, root.c["sys_id"], self, Value(lookup.query, String))
+        return Expression(_is_candidate, root.c["sys_id"], self, Value(lookup.query, String))
+
+    def has_few_candidates(self, word: str) -> bool:
+        """Return whether the texts of all candidates can be compared before other words find the rows."""
+        return self._count_word(word) < FEW_CANDIDATES
+
+    @property
+    def combines_words(self) -> bool:
+        """Return whether the database reads the index for several words at once; SQLite would do so row by row."""
+        return is_postgres(connection())
 
     def select_candidates(self, query: ColumnElement[str]) -> Select[Any]:
         """Return the sys_ids of the records that a query in the language of FTS5 finds, and of those not indexed."""
@@ -104,11 +112,8 @@ class TextIndex:
         return select(candidates.c.sys_id)
 
     def sort_by_records(self, words: Mapping[str, int]) -> Sequence[str]:
-        """Return words, those with the fewest records first; `words` has the number of people with each name.
-
-        PostgreSQL estimates the order itself, and combines the records of several words.
-        """
-        if is_postgres(connection()) or len(words) < 2:
+        """Return words, those with the fewest records first; `words` has the number of people with each name."""
+        if len(words) < 2:
             return [*words]
         return sorted(words, key=lambda word: self._count_word(word) + RECORDS_OF_ONE_PERSON * words[word])
 
@@ -181,7 +186,12 @@ class TextIndex:
         return "contentless_delete" in str(options.scalar())
 
     def _count_word(self, word: str) -> int:
-        return choose_trigrams(word, self._count).documents if len(word) >= LENGTH else MOST_CANDIDATES
+        """Return about how many records have a word, or at least how many the index finds."""
+        if len(word) < LENGTH:
+            return MOST_CANDIDATES
+        if is_postgres(connection()):
+            return int(self._estimates.count(word))
+        return choose_trigrams(word, self._count).documents
 
     def _count(self, query: str) -> int:
         """Return how many documents a query finds, at most `MOST_CANDIDATES`."""
@@ -239,9 +249,22 @@ def _is_candidate(column: ColumnElement[Any], index: TextIndex, query: ColumnEle
     return column.in_(index.select_candidates(query))
 
 
-def _is_compared_candidate(
-    column: ColumnElement[Any], index: TextIndex, query: ColumnElement[str]
+def is_listed(root: FromClause, others: FromClause, *conditions: Expression) -> Expression:
+    """Return the clause for rows of `root` that are among those of `others`, an alias, for which conditions are true.
+
+    The database lists the latter first, and then only compares sys_ids.
+    """
+    sys_id = root.c["sys_id"] if is_postgres(connection()) else Expression(_unindexed, root.c["sys_id"])
+    return Expression(_is_in_list_of, sys_id, others, *conditions)
+
+
+def _is_in_list_of(
+    sys_id: ColumnElement[Any], others: FromClause, *conditions: ColumnElement[bool]
 ) -> ColumnElement[bool]:
-    # SQLite uses no index for an operand with a unary plus.
-    unindexed: ColumnElement[Any] = UnaryExpression(column, operator=custom_op("+"), type_=String())
-    return _is_candidate(unindexed, index, query)
+    listed = select(others.c["sys_id"]).where(*conditions).cte().prefix_with("MATERIALIZED")
+    return sys_id.in_(select(listed.c["sys_id"]))
+
+
+def _unindexed(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    # SQLite uses no index for an operand with a unary plus: another word finds the rows.
+    return UnaryExpression(column, operator=custom_op("+"), type_=String())

@@ -172,15 +172,19 @@ _is_on_hold = _COLUMNS["on_hold"] == true()
 index_of_few("ix_task_on_hold", _is_on_hold, *(_COLUMNS[_column] for _column in ("active", *_PAGE)))
 # For the changes that are planned at the same time, also of the same item or person, and for searches by a reference.
 for _name, *_others in (
-    ("requested_by", "active", *_PAGE),
-    ("cab_delegate",),
     ("std_change_producer_version",),
     ("cmdb_ci", "active", "end_date", "start_date", *_PAGE),
-    ("assigned_to", "active", "end_date", "start_date", "sys_class_name", "sys_updated_on", "sys_created_on", "sys_id"),
     ("start_date", "sys_id", "sys_class_name", "end_date", "active"),
     ("end_date", "start_date", "active", "sys_class_name", "sys_id"),
 ):
     index_of_filled(*(_COLUMNS[_column] for _column in (_name, *_others)))
+# Each index of a person contains the other people, too: a search for names then finds, counts, and sorts tasks without
+# reading them.
+_PEOPLE = ("opened_by", "requested_by", "assigned_to", "closed_by", "task_for", "cab_delegate")
+for _name in _PEOPLE:
+    _others = ["end_date", "start_date", "sys_updated_on"] if _name == "assigned_to" else []
+    _names = (_name, "active", *_others, *_PAGE, *(_person for _person in _PEOPLE if _person != _name))
+    index_of_filled(*(_COLUMNS[_column] for _column in _names))
 WindowIndex(
     "ix_task_window",
     *(_COLUMNS[_column] for _column in ("start_date", "end_date", "active", "sys_class_name", "sys_id")),

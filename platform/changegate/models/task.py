@@ -174,14 +174,11 @@ class Task(Record, Base):
 
 _COLUMNS = Task.__table__.c
 # For searches by a reference, and for the foreign key checks when the referenced record is deleted. An integration's
-# creations are also counted by time. The people are those whose names a text search covers.
+# creations are also counted by time.
 for _name, *_others in (
     ("parent",),
     ("universal_request",),
     ("service_offering",),
-    ("closed_by",),
-    ("task_for",),
-    ("opened_by", "active", *_PAGE),
     ("business_service", "active", *_PAGE),
     ("assignment_group", *_PAGE),
     ("oauth_entity", "sys_created_on", "sys_id", "sys_class_name", "active"),

@@ -3,19 +3,22 @@
 The users are read first. Then the rows are compared with their sys_ids, and not joined with them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, and_, false, or_, select
+from sqlalchemy import ColumnElement, Select, and_, false, or_, select
 
+from changegate.database.alternatives import Alternatives
 from changegate.database.compiled import CompiledSelects
 from changegate.database.expressions import Expression
-from changegate.database.text_index import find_text_index, is_among
+from changegate.database.text_index import find_text_index, is_among, is_listed
 from changegate.database.text_search import any_contains, contains
 from changegate.services.tables.queries.comparison import Clause, Comparison, Inquiry, Unmatchable
 from changegate.services.tables.registry import table_of_users
 from changegate.services.tables.visibility import fields_beside, may_read, parameters_of, visible_rows_of
 from changegate.services.tables.walks import RecordField, Walks, alias_of
+
+Join = Callable[..., ColumnElement[bool]]
 
 MAX_WORDS = 10
 # A word that is part of the names of more users is found in many records: the users of each record are joined.
@@ -41,18 +44,16 @@ def words_clause(inquiry: Inquiry, text: str) -> Clause | None:
     except Unmatchable:
         return Expression(false)
     users = {fragment: _list_users_named(inquiry, fragment) if searched.people else [] for fragment in fragments}
-    candidates = _find_candidates(inquiry, searched, users)
-    clauses = [_word_clause(inquiry.walks, searched, each, users[each], candidates.get(each)) for each in users]
+    first, texts = _find_texts(inquiry, searched, users)
+    joins = {fragment: Alternatives if fragment == first else or_ for fragment in users}
+    clauses = [_word_clause(inquiry.walks, searched, each, users[each], texts.get(each), joins[each]) for each in users]
     return Expression(and_, *clauses) if clauses else None
 
 
 def _word_clause(
-    walks: Walks, searched: _Searched, fragment: str, users: Sequence[str], candidates: Clause | None
+    walks: Walks, searched: _Searched, fragment: str, users: Sequence[str], texts: Clause | None, join: Join
 ) -> Clause:
-    """Return the clause for rows with a word; `candidates` is the clause for those whose texts may contain it.
-
-    With candidates, an index finds each alternative, so the database reads only their rows.
-    """
+    """Return the clause for rows with a word; `texts` is the clause for those that have it in a text, by an index."""
     clauses: list[Clause] = []
     # References first: to compare them takes a fraction of the time of texts.
     if len(users) <= MOST_USERS_LISTED:
@@ -61,22 +62,37 @@ def _word_clause(
         names = (walks.find(f"{field.path}.{table_of_users()[0].display_field}") for field in searched.people)
         clauses += [contains(name.column, fragment) for name in names if name is not None]
     if searched.texts:
-        texts = any_contains([field.column for field in searched.texts], fragment)
-        clauses.append(texts if candidates is None else Expression(and_, candidates, texts))
-    return Expression(or_, *clauses) if len(clauses) > 1 else clauses[0]
+        columns = [field.column for field in searched.texts]
+        clauses.append(any_contains(columns, fragment) if texts is None else texts)
+    return Expression(join, *clauses) if len(clauses) > 1 else clauses[0]
 
 
-def _find_candidates(
+def _find_texts(
     inquiry: Inquiry, searched: _Searched, users: Mapping[str, Sequence[str]]
-) -> dict[str, Clause | None]:
-    """Return, by word, clauses for rows whose texts may contain it; `users` maps it to users with that name."""
+) -> tuple[str | None, Mapping[str, Clause]]:
+    """Return, by word, clauses for rows that have it in a text, by an index; `users` maps it to users with that name.
+
+    The word that is returned beside them is the one whose rows the database finds first: an index finds all of them.
+    """
     walks = inquiry.walks
     index = find_text_index(walks.table.source)
     if index is None or not all(field.path in index.names for field in searched.texts):
-        return {}
-    few = {word: len(named) for word, named in users.items() if len(named) <= MOST_USERS_LISTED}
-    words = [word for word in index.sort_by_records(few) if inquiry.measure.take_lookup()]
-    return {word: index.find_candidates(walks.root, word, is_beside=number > 0) for number, word in enumerate(words)}
+        return None, {}
+    others = alias_of(walks.table.source, "listed")
+    listed = {word: len(named) for word, named in users.items() if len(named) <= MOST_USERS_LISTED}
+    words = [word for word in index.sort_by_records(listed) if inquiry.measure.take_lookup()]
+    found: dict[str, Clause] = {}
+    for number, word in enumerate(words):
+        is_listed_first = number > 0 and index.has_few_candidates(word)
+        if number and not is_listed_first and not index.combines_words:
+            continue
+        rows = others if is_listed_first else walks.root
+        candidates = index.find_candidates(rows, word)
+        if candidates is not None:
+            conditions = (candidates, any_contains([rows.c[field.path] for field in searched.texts], word))
+            found[word] = is_listed(walks.root, rows, *conditions) if is_listed_first else Expression(and_, *conditions)
+    first = words[0] if words and words[0] in found else None
+    return first, found
 
 
 def _list_users_named(inquiry: Inquiry, fragment: str) -> Sequence[str]:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import CTE, ColumnElement, Integer, Select, String, case, func, select, tuple_, union_all
 
 from changegate.database import connection
+from changegate.database.alternatives import select_matches
 from changegate.database.compiled import CompiledSelects, Row
 from changegate.database.prepared import parameter
 from changegate.database.skipping import MATCHES
@@ -164,7 +165,7 @@ class Matching:
         # the count needs every match, and SQLite finds the matches twice.
         field, is_descending = self._sort_key
         keys = (self._walks.root.c["sys_id"].label("sys_id"), field.column.label("sort_value"))
-        found = select(*keys).select_from(self._walks.source).where(*self._clauses).cte("matches")
+        found = select_matches(keys, self._walks.source, self._clauses).cte("matches")
         found = found.prefix_with("MATERIALIZED")
         return partial(self._sorted_in, found, is_descending), select(func.count()).select_from(found)
 
@@ -172,6 +173,9 @@ class Matching:
         ranges = self._scope.count_ranges(self._clauses)
         if ranges is not None:
             return select(func.coalesce(func.sum(ranges.c[MATCHES]), 0))
+        if searches_text(self._query):
+            matches = select_matches([self._walks.root.c["sys_id"]], self._scope.source, self._clauses)
+            return select(func.count()).select_from(matches.subquery())
         return select(func.count()).select_from(self._scope.source).where(*self._clauses)
 
     def _bounded_count_statement(self) -> Select[Any]:

@@ -1,0 +1,72 @@
+"""Alternatives of a condition that are found one after the other, each by its own index.
+
+For an OR over several columns, both databases combine indexes, and then read every row that they find. Separate
+statements read only the indexes, if these contain all columns that the statement needs:
+
+    WHERE (a OR b OR c) AND d
+        WHERE a AND d   UNION ALL   WHERE b AND d AND a IS NOT TRUE   UNION ALL   WHERE c AND d AND (a OR b) IS NOT TRUE
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    CompoundSelect,
+    FromClause,
+    Select,
+    Table,
+    or_,
+    select,
+    true,
+    union_all,
+)
+from sqlalchemy.sql import visitors
+from sqlalchemy.sql.elements import Grouping
+
+from changegate.database.skipping import flattened
+
+Columns = Sequence[ColumnElement[Any]]
+Conditions = Sequence[ColumnElement[bool]]
+
+
+class Alternatives(Grouping[bool]):
+    """An OR of `clauses`, each of which an index finds."""
+
+    inherit_cache = True
+
+    def __init__(self, *clauses: ColumnElement[bool]) -> None:
+        super().__init__(or_(*clauses))
+        self.clauses = clauses
+
+
+def select_matches(columns: Columns, source: FromClause, conditions: Conditions) -> Select[Any] | CompoundSelect[Any]:
+    """Return the statement that reads columns of the rows for which all conditions are true, each row once."""
+    flat = [*flattened(conditions)]
+    found = next((clause for clause in flat if isinstance(clause, Alternatives)), None)
+    others = [clause for clause in flat if clause is not found]
+    if found is None or not _are_in_indexes(source, found.clauses, [*columns, *others]):
+        return select(*columns).select_from(source).where(*conditions)
+    return union_all(
+        *(
+            select(*columns).where(clause, *others, *(earlier.is_not(true()) for earlier in found.clauses[:number]))
+            for number, clause in enumerate(found.clauses)
+        )
+    )
+
+
+def _are_in_indexes(source: FromClause, alternatives: Conditions, needed: Columns) -> bool:
+    """Return whether the index of each alternative about one column contains all columns that are read beside it."""
+    if not isinstance(source, Table):
+        return False
+    found = [columns for each in alternatives if len(columns := _columns_of(source, [each])) == 1]
+    read = _columns_of(source, needed).union(*found)
+    indexed = [[*index.expressions] for index in source.indexes]
+    return all(any(columns[0] in first and read <= {*columns} for columns in indexed) for first in found)
+
+
+def _columns_of(source: Table, elements: Iterable[ColumnElement[Any]]) -> set[Any]:
+    """Return the columns of a table, not of its aliases, that are part of some elements."""
+    parts = (part for element in elements for part in visitors.iterate(element))
+    return {part for part in parts if isinstance(part, Column) and part.table is source}
