@@ -201,15 +201,18 @@ def test_a_node_that_is_frozen_while_it_migrates_stops_no_other_node(
     migration = folder_of_later_version / "versions" / f"{NEXT}_expansion.py"
     migration.write_text(FREEZING)
     frozen = start_later_version(folder_of_later_version, tmp_path / "frozen", **options)
-    assert frozen.stdout is not None
-    assert frozen.stdout.readline() == "frozen\n"
-    migration.write_text(LONG)
-    code, output = run_later_version(folder_of_later_version, tmp_path / "later", **options)
-    assert code == 0, output
-    frozen.send_signal(signal.SIGCONT)
-    output, _ = frozen.communicate(timeout=120)
-    assert frozen.returncode == 1
-    assert "The database cannot be used" in output
+    try:
+        assert frozen.stdout is not None
+        assert frozen.stdout.readline() == "frozen\n"
+        migration.write_text(LONG)
+        code, output = run_later_version(folder_of_later_version, tmp_path / "later", **options)
+        assert code == 0, output
+        frozen.send_signal(signal.SIGCONT)
+        output, _ = frozen.communicate(timeout=120)
+        assert frozen.returncode == 1
+        assert "The database cannot be used" in output
+    finally:
+        stop(frozen)
 
 
 def test_nodes_add_the_records_of_the_first_start_one_after_the_other(
