@@ -33,9 +33,14 @@ def administer(server: Running, method: str, path: str, *, acting: str = "admin"
 
 
 def repeated(send: Callable[[], requests.Response]) -> requests.Response:
-    """Send a request again while the server refuses it before it begins, because it or its database is busy."""
+    """Send a request again while the server refuses it before it begins, because it or its database is busy.
+
+    A quota refuses requests for up to an hour, as its `Retry-After` shows: such an answer is returned at once.
+    """
     end = time.monotonic() + TIMEOUT_SECONDS
     while (answer := send()).status_code in BUSY and time.monotonic() < end:
+        if int(answer.headers.get("Retry-After", 0)) > TIMEOUT_SECONDS:
+            break
         time.sleep(0.05)
     return answer
 
