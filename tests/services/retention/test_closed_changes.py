@@ -184,3 +184,19 @@ def test_one_search_finds_many_batches_and_each_is_committed(monkeypatch: pytest
         delete_files(now())
     rollback()
     assert (audited(first), audited(last), files_of(first), files_of(last)) == (0, 0, [], ["plan.txt"])
+
+
+@pytest.mark.usefixtures("retention")
+def test_a_run_that_takes_long_ends_after_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other jobs of the process would wait, and another worker would repeat the job."""
+    change, other = (change_closed(DAYS + 1) for _ in range(2))
+    total = audited(change) + audited(other)
+    monkeypatch.setattr(closed_changes, "LONGEST_RUN_SECONDS", 0.0)
+    monkeypatch.setattr(closed_changes, "ROWS_AT_ONCE", 1)
+    assert delete_audit(now())
+    assert delete_files(now())
+    assert (audited(change) + audited(other), len(files_of(change, other))) == (total - 1, 1)
+    monkeypatch.undo()
+    assert not delete_audit(now())
+    assert not delete_files(now())
+    assert (audited(change), audited(other), files_of(change, other)) == (0, 0, [])

@@ -26,10 +26,11 @@ KINDS: dict[str, JobKind] = {}
 def handles(kind: str) -> Callable[[Handler], Handler]:
     """Register the decorated function as the handler of a kind.
 
-    The handler gets the payload and runs in a unit of work of its own, which the worker commits together with the end
-    of the job; the handler never commits. It may run again after a crash or a failure, so effects outside of the
-    database must be safe to repeat. It calls other servers before its first write: a write holds SQLite's write lock
-    until the commit. It should end within `leases.JOB_LEASE`, after which another worker may run the job again.
+    The handler gets the payload and runs in a unit of work of its own, which the worker commits together with the
+    end of the job; handlers never commit, except those in docs/jobs.md. It may run again after a crash or a
+    failure, so effects outside of the database must be safe to repeat. It calls other servers before its first
+    write: a write holds SQLite's write lock until the commit. It should end within `leases.JOB_LEASE`, after which
+    another worker may run the job again.
     """
 
     def register(handler: Handler) -> Handler:

@@ -4,6 +4,7 @@ The history of a change keeps its moves and its edits of recorded fields, and wh
 hashes of the files.
 """
 
+import time
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -29,6 +30,8 @@ FILES_DELETED = "files_deleted"
 EVERY = timedelta(days=1)
 AUDIT_READ_AT_ONCE = 50 * ROWS_AT_ONCE
 FILES_READ_AT_ONCE = 1000
+# Other writers may hold up each commit. The other jobs of the process wait meanwhile, and the lease of this one runs.
+LONGEST_RUN_SECONDS = 10.0
 # A statement searches the rows of this many tasks, so that none takes long, however many tasks there are.
 TASKS_AT_ONCE = 5_000
 _TASKS = Task.__table__
@@ -93,9 +96,12 @@ def delete_audit(at: datetime) -> bool:
     """Delete audit records in batches, and commit each batch; return whether there may be more."""
     # Read before the DELETE: on SQLite, a statement that writes blocks all other writers while it searches.
     due = [row.sys_id for row in _read(_audit_rows(at), AUDIT_READ_AT_ONCE)]
+    end = time.monotonic() + LONGEST_RUN_SECONDS
     for begin in range(0, len(due), ROWS_AT_ONCE):
         connection().execute(delete(SysAudit).where(SysAudit.sys_id.in_(due[begin : begin + ROWS_AT_ONCE])))
         commit()
+        if time.monotonic() >= end:
+            return True
     return len(due) == AUDIT_READ_AT_ONCE
 
 
@@ -106,12 +112,15 @@ def delete_files(at: datetime) -> bool:
     Each change is a transaction of its own: callers who write to a change wait while its files are deleted.
     """
     due = sorted(_read(_files(at), FILES_READ_AT_ONCE), key=attrgetter("change", "file_name"))
+    end = time.monotonic() + LONGEST_RUN_SECONDS
     for change, files in groupby(due, attrgetter("change")):
         locked = lock_change(change)
         # It may have been opened again since it was read.
         if locked is not None and not locked["active"]:
             _delete(change, list(files))
         commit()
+        if time.monotonic() >= end:
+            return True
     return len(due) == FILES_READ_AT_ONCE
 
 
