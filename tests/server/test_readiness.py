@@ -11,9 +11,10 @@ from unittest import mock
 
 import pytest
 from flask import Flask
+from sqlalchemy import text
 
 from changegate.api import health
-from changegate.database import silence
+from changegate.database import connection, silence
 from changegate.server import Front, readiness
 from changegate.server.draining import DrainingServer
 from tests.support.asgi_client import Client, ask, ask_at_once, finish, scope_of
@@ -51,6 +52,17 @@ def test_readiness_is_refused_while_the_database_is_silent_and_health_is_not(
         assert (await answer()).status == 200
 
     finish(scenario())
+
+
+def test_a_server_is_not_ready_until_a_connection_leads_to_a_database_that_accepts_writes(postgres_app: Flask) -> None:
+    caller = postgres_app.test_client()
+    assert caller.get("/readyz").status_code == 200
+    with postgres_app.app_context():
+        # As if its server had become a standby.
+        connection().execute(text("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"))
+    refused = caller.get("/readyz")
+    assert (refused.status_code, refused.get_json()["error"]["detail"]) == (503, health.READ_ONLY)
+    assert caller.get("/readyz").status_code == 200
 
 
 def test_checks_at_the_same_time_share_one_question_to_the_database(

@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from changegate.database.pool import pool_of
 from changegate.database.prepared import Prepared, parameter
 from changegate.database.unit_of_work import connection
 
@@ -35,6 +36,7 @@ _ADVISORY_LOCK = Prepared(
 )
 _WRITE_LOCK = Prepared(select(literal(1)).execution_options(locks_rows=True))
 _CLOCK = select(func.clock_timestamp(type_=DateTime(timezone=True)))
+_IS_READ_ONLY = text("SELECT current_setting('transaction_read_only')::boolean")
 _OLDEST_TRANSACTION = text(
     "SELECT coalesce(extract(epoch FROM max(clock_timestamp() - xact_start)), 0) FROM pg_stat_activity"
     " WHERE datname = current_database() AND backend_type = 'client backend'"
@@ -74,6 +76,19 @@ def age_of_oldest_transaction() -> timedelta:
     if not is_postgres(connection()):
         return timedelta()
     return timedelta(seconds=float(connection().execute(_OLDEST_TRANSACTION).scalar_one()))
+
+
+def accepts_writes() -> bool:
+    """Return whether the database accepts writes: a standby of PostgreSQL does not.
+
+    Otherwise, all idle connections and this one are closed, since new ones may lead to a primary.
+    """
+    at_work = connection()
+    if not is_postgres(at_work) or not at_work.execute(_IS_READ_ONLY).scalar_one():
+        return True
+    at_work.invalidate()
+    pool_of(at_work.engine).note_loss()
+    return False
 
 
 def random_digits(count: int) -> ColumnElement[str]:

@@ -144,7 +144,7 @@ def health_paths() -> Paths:
     """Return the paths of health checks."""
     alive = answer("It serves.", _status("ok"), has_xml=False)
     sentence = (
-        "The server runs, and the database is available and migrated. `jobs` is `overdue` if jobs have waited for "
+        "The server runs, and the database is migrated and accepts writes. `jobs` is `overdue` if jobs have waited for "
         "minutes, as without a worker, otherwise `failed` if there are failed jobs. `schema` has the migration of the "
         "database, the oldest one whose code works on it, and the one of this node."
     )
