@@ -45,7 +45,11 @@ def queued(tmp_path: Path) -> Iterator[QueuedConnection]:
 
 
 @pytest.mark.parametrize(
-    ("pragma", "value"), [("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1), ("busy_timeout", 10_000)]
+    ("pragma", "value"),
+    [
+        *(("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1), ("busy_timeout", 10_000)),
+        ("wal_autocheckpoint", 0),
+    ],
 )
 def test_every_sqlite_connection_is_durable_and_strict(at_work: Flask, pragma: str, value: object) -> None:
     for engine_connection in (db.engine.connect(), db.engine.connect()):

@@ -149,7 +149,10 @@ class QueuedConnection(sqlite3.Connection):
         # A commit that failed because the database was busy keeps its transaction, and so the lock, until the rollback.
         if self._may_write and not self.in_transaction:
             self._may_write = False
-            self._queue.lock.release()
+            try:
+                self._queue.checkpoints.note_commit(self)
+            finally:
+                self._queue.lock.release()
 
 
 # Statements of several thousand characters are run again and again.

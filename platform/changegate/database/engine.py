@@ -16,7 +16,6 @@ from changegate.database.request_time import MAX_EXECUTION_TIME
 LAST_USED = "last_used"
 # The execution option of statements that a transaction cannot contain.
 IS_ONLINE = "is_online"
-CHECKPOINT_PAGES = 8000  # 32 MB of write-ahead log
 # Pages are read from memory that all connections share, without a system call for each; 2 GB is SQLite's limit.
 MAPPED_BYTES = 2**31 - 2**16
 # Of PostgreSQL; times in milliseconds, those of TCP in seconds.
@@ -91,12 +90,11 @@ def _configure_sqlite(dbapi_connection: QueuedConnection, _record: Any) -> None:
     dbapi_connection.create_function("in_time_zone", 2, in_time_zone, deterministic=True)
     dbapi_connection.look_during("")
     busy_ms = BUSY_TIMEOUT // timedelta(milliseconds=1)
-    # A page that is written a hundred times between two checkpoints is copied into the database file once.
     for pragma in (
         "journal_mode = WAL",
         "synchronous = FULL",
         "foreign_keys = ON",
-        f"wal_autocheckpoint = {CHECKPOINT_PAGES}",
+        "wal_autocheckpoint = 0",  # see checkpoints.py
         f"busy_timeout = {busy_ms}",
         f"mmap_size = {MAPPED_BYTES}",
     ):

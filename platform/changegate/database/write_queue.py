@@ -18,6 +18,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from changegate.database.checkpoints import Checkpoints
+
 # After these errors of a statement, SQLite continues the transaction as if the statement had not been executed.
 _ITS_OWN_FAULTS = (
     *(sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError),
@@ -53,6 +55,7 @@ class WriteQueue:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
+        self.checkpoints = Checkpoints()
         # Threads append without `lock`; only the holder of `lock` takes all. Each operation of a deque is atomic.
         self._waiting: deque[SharedWrite] = deque()
 
