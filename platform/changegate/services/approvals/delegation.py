@@ -16,7 +16,7 @@ from changegate.services.approvals.four_eyes import Initiators
 from changegate.services.approvals.people import list_faults, person_keys
 from changegate.services.approvals.rollup import REQUESTED
 from changegate.services.approvals.rounds import Round, Row
-from changegate.services.tables.rules import NoRules, Values
+from changegate.services.tables.rules import Rules, Values
 from changegate.services.users.roles import ADMIN
 
 APPROVER, DELEGATE, ADMINISTRATOR = "approver", "delegate", "administrator"
@@ -87,7 +87,7 @@ def _delegates(rows: Iterable[Any], initiators: Initiators) -> list[str]:
     return [row.delegate for row in rows if not any(map(initiators.has_written, row[1:]))]
 
 
-class DelegationRules(NoRules):
+class DelegationRules(Rules):
     """Rules of sys_user_delegate: users delegate their own approvals; administrators delegate those of all users."""
 
     def before_create(self, values: Values, caller: Caller) -> None:

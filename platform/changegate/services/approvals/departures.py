@@ -16,7 +16,7 @@ from changegate.services.approvals.bound import bound_changes
 from changegate.services.approvals.rollup import NOT_REQUESTED
 from changegate.services.approvals.token_limits import refuse_tokens_of_groups, refuse_tokens_of_managers
 from changegate.services.jobs.queue import enqueue
-from changegate.services.tables.rules import NoRules, Values
+from changegate.services.tables.rules import Rules, Values
 from changegate.services.users.accounts import UserRules
 from changegate.services.users.asked import GroupRules
 from changegate.services.users.roles import MembershipRules, RoleRules
@@ -26,7 +26,7 @@ RECOMPUTE = "approvals.recompute"
 _APPROVALS, _MEMBERS = SysapprovalApprover.__table__.c, SysUserGroupMember.__table__.c
 
 
-class _Recomputing(NoRules):
+class _Recomputing(Rules):
     """Rules after whose writes the approvals are recomputed that depend on the users and groups of the record."""
 
     # The columns with the sys_ids of users and groups.

@@ -17,7 +17,7 @@ from changegate.services.approvals.hours import ESCALATE, EXPIRE, LEAST_HOURS, M
 from changegate.services.approvals.policies import FACTS, rules_of
 from changegate.services.approvals.rollup import COUNT, PERCENTAGE
 from changegate.services.state_models.conditions import parse_condition
-from changegate.services.tables.rules import NoRules, Values
+from changegate.services.tables.rules import Rules, Values
 
 READ_ONLY = "Policy {} is shipped and read-only. Create a policy with a lower order, which takes precedence"
 RULES_MISSING = (
@@ -45,7 +45,7 @@ _USED = Prepared(
 )
 
 
-class PolicyRules(NoRules):
+class PolicyRules(Rules):
     """Rules of chg_policy_approval: shipped policies are read-only, and every edit raises the version."""
 
     def before_create(self, values: Values, caller: Caller) -> None:
@@ -80,7 +80,7 @@ class PolicyRules(NoRules):
             raise OperationFailed(f"Policy {record['name']} is in use, for example by {used.number}. Keep it inactive")
 
 
-class ApprovalDefRules(NoRules):
+class ApprovalDefRules(Rules):
     """Rules of chg_approval_def: the rules of a policy are edited like the policy, whose version they raise."""
 
     def before_lock(self, sys_id: str) -> None:

@@ -44,7 +44,7 @@ from changegate.services.process.affected_ci_rules import CiRules
 from changegate.services.process.conflict_checks import RelationRules
 from changegate.services.single_sign_on.rules import IdentityRules, MappingRules, ProviderRules
 from changegate.services.tables.registry import ANYONE, Access, OwnGroups, OwnRows, Table
-from changegate.services.tables.rules import NoRules, Rules
+from changegate.services.tables.rules import Rules
 from changegate.services.users.preferences import FilterRules
 from changegate.services.users.roles import RoleRules
 
@@ -70,7 +70,7 @@ def _reference_data(
         model=model,
         display_field=display_field,
         access=REFERENCE_DATA,
-        rules=rules or NoRules(),
+        rules=rules or Rules(),
         filled_by_rules=filled_by_rules,
         parts=parts,
         own_rows=own_rows,

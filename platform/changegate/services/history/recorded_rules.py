@@ -8,7 +8,7 @@ from changegate.services.history.actors import actor_of
 from changegate.services.history.chain import CHANGES, append, require_no_history
 from changegate.services.process_documents.versions import note_edit
 from changegate.services.tables.registry import get_table
-from changegate.services.tables.rules import NoRules, Values
+from changegate.services.tables.rules import Rules, Values
 from changegate.services.tables.values import render_value
 
 STAMPS = frozenset({"sys_created_on", "sys_created_by", "sys_updated_on", "sys_updated_by", "sys_mod_count"})
@@ -16,13 +16,13 @@ Row = Mapping[str, Any]
 
 
 def recorded(
-    rules: type[NoRules],
+    rules: type[Rules],
     table: str,
     *,
     recorded_as: str,
     subject_table: str | None = None,
     subject_of: Callable[[Any, Row], str] | None = None,
-) -> NoRules:
+) -> Rules:
     """Return the rules of a table, extended so that each write becomes an entry of the kind `recorded_as`.
 
     The entry is in the history of the record itself, or in that of the record of `subject_table` whose sys_id
@@ -31,11 +31,11 @@ def recorded(
     members: dict[str, Any] = {"table": table, "subject_table": subject_table or table, "recorded_as": recorded_as}
     if subject_of is not None:
         members["subject_of"] = subject_of
-    extended: NoRules = type(f"Recorded{rules.__name__}", (_RecordedRules, rules), members)()
+    extended: Rules = type(f"Recorded{rules.__name__}", (_RecordedRules, rules), members)()
     return extended
 
 
-class _RecordedRules(NoRules):
+class _RecordedRules(Rules):
     table: str
     subject_table: str
     recorded_as: str

@@ -17,7 +17,7 @@ from changegate.services.process.conflict_checks import check_conflicts, promise
 from changegate.services.process.edits import after_edit, after_item
 from changegate.services.process.freezes import keep_removed_in_freezes
 from changegate.services.process.recording import record_edits
-from changegate.services.tables.rules import NoRules, Values
+from changegate.services.tables.rules import Rules, Values
 from changegate.services.tables.writing.records import write_changes
 from changegate.services.users.roles import refuse_tokens
 
@@ -27,7 +27,7 @@ _TASK_OF_SERVICE = Prepared(select(TaskCmdbCiService.task).where(TaskCmdbCiServi
 TASK_FIXED = "task: the field cannot change. Delete the record and create it for the other task"
 
 
-class AffectedCiRules(NoRules):
+class AffectedCiRules(Rules):
     """Rules of task_ci: the affected CIs are part of what the approval of a change covers."""
 
     def before_create(self, values: Values, caller: Caller) -> None:
@@ -68,7 +68,7 @@ class AffectedCiRules(NoRules):
             after_item(record["task"], AFFECTED_CIS, record["ci_item"], None, caller)
 
 
-class ImpactedServiceRules(NoRules):
+class ImpactedServiceRules(Rules):
     """Rules of task_cmdb_ci_service: a freeze may cover a change because of the services that it impacts."""
 
     def before_create(self, values: Values, caller: Caller) -> None:
@@ -107,7 +107,7 @@ def _check_conflicts_of(sys_id: str, caller: Caller, *removed: str) -> None:
         check_conflicts(change, caller)
 
 
-class CiRules(NoRules):
+class CiRules(Rules):
     """Rules of cmdb_ci: a change is no longer what was approved when its item is deleted."""
 
     def before_create(self, values: Values, caller: Caller) -> None:

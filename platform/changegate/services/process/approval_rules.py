@@ -20,7 +20,7 @@ from changegate.services.approvals.rollup import REJECTED
 from changegate.services.approvals.rounds import ANSWERED, Round
 from changegate.services.process.changes import lock_change
 from changegate.services.process.moves import apply_outcome
-from changegate.services.tables.rules import NoRules, Values
+from changegate.services.tables.rules import Rules, Values
 
 ANSWER = frozenset({"state", "comments"})
 FOR_THE_APPROVER = "Only the approver and administrators may answer this approval."
@@ -28,7 +28,7 @@ KEPT = "An approval that a policy requested is evidence and cannot be deleted"
 _CLASS = Prepared(select(Task.sys_class_name).where(Task.sys_id == parameter("task")))
 
 
-class ApprovalRules(NoRules):
+class ApprovalRules(Rules):
     """Rules of sysapproval_approver: only the approver may answer, and may write nothing but the answer.
 
     Only approvals that a policy requested count for the change. The others are informational. See docs/approvals.md.

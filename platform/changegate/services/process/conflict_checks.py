@@ -26,7 +26,7 @@ from changegate.services.process.changes import changes_table, lock_change
 from changegate.services.process.risk_calculation import follow_fact
 from changegate.services.risk.conditions import CONFLICTS
 from changegate.services.schedules.stored import SCHEDULES_EDITED
-from changegate.services.tables.rules import NoRules, Values
+from changegate.services.tables.rules import Rules, Values
 from changegate.services.tables.writing.records import write_changes
 
 ITEM_EDITED = "conflicts.item_edited"
@@ -72,7 +72,7 @@ def recheck_windows(payload: Mapping[str, Any]) -> None:
     promise_recheck(each["sys_id"] for each in planned if set(find_closed(each)) != stored_closed(each["sys_id"]))
 
 
-class RelationRules(NoRules):
+class RelationRules(Rules):
     """Rules of cmdb_rel_ci: changes on the items that it connects may have other conflicts now."""
 
     def after_create(self, values: Values, caller: Caller) -> None:

@@ -12,12 +12,12 @@ from changegate.services.process.moves import settle
 from changegate.services.process.recording import CHANGE
 from changegate.services.schedules.overrides import begin_override
 from changegate.services.schedules.row_rules import RELEASE
-from changegate.services.tables.rules import NoRules, Values
+from changegate.services.tables.rules import Rules, Values
 
 OVERRIDDEN = "freeze_overridden"
 
 
-class FreezeOverrideRules(NoRules):
+class FreezeOverrideRules(Rules):
     """Rules of chg_freeze_override (docs/schedules.md#overrides)."""
 
     def before_create(self, values: Values, caller: Caller) -> None:

@@ -10,13 +10,13 @@ from changegate.services.process.numbering import next_number
 from changegate.services.process.recording import record_deletion
 from changegate.services.provenance.creation_quota import require_creation_quota
 from changegate.services.provenance.provenance import provenance_of
-from changegate.services.tables.rules import NoRules, Values
+from changegate.services.tables.rules import Rules, Values
 
 CLOSED, CANCELED = 3, 4
 CLOSED_STATES = frozenset({CLOSED, CANCELED})
 
 
-class TaskRules(NoRules):
+class TaskRules(Rules):
     """Base class of the rules of tasks, which store the integration and workload that created them."""
 
     def origin_of(self, caller: Caller) -> Mapping[str, Any]:

@@ -18,7 +18,7 @@ from changegate.services.schedules.recurrence import Repetition
 from changegate.services.schedules.stored import NEVER, new_revision, parse_span, parse_wall_clock, split_names
 from changegate.services.state_models.conditions import COMPUTED, TABLE, parse_condition
 from changegate.services.tables.registry import get_table
-from changegate.services.tables.rules import NoRules, Values
+from changegate.services.tables.rules import Rules, Values
 
 # The kind of job that moves a change which waits for the end of a freeze; the process has its handler.
 RELEASE = "freezes.release"
@@ -46,7 +46,7 @@ _RAISE_VERSION = Prepared(
 )
 
 
-class ScheduleRules(NoRules):
+class ScheduleRules(Rules):
     """Rules of all classes of schedules: every edit raises the version, and changes that wait are looked at again."""
 
     def require_valid(self, schedule: Values) -> None:
@@ -102,7 +102,7 @@ class BlackoutRules(ScheduleRules):
             raise InputInvalid({"condition": [message]})
 
 
-class SpanRules(NoRules):
+class SpanRules(Rules):
     """Rules of cmn_schedule_span: a span is an edit of its schedule."""
 
     def before_lock(self, sys_id: str) -> None:

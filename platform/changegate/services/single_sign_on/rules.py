@@ -14,7 +14,7 @@ from changegate.services.access.caller import Caller
 from changegate.services.assertions.claim_conditions import path_of
 from changegate.services.single_sign_on.grants import take_back_all
 from changegate.services.single_sign_on.providers import sealed_for
-from changegate.services.tables.rules import NoRules, Values
+from changegate.services.tables.rules import Rules, Values
 from changegate.services.tables.values import MASK
 from changegate.services.users.sessions import end_sessions
 
@@ -22,7 +22,7 @@ _ALIAS = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 CLAIMS = ("user_name_claim", "name_claim", "email_claim")
 
 
-class ProviderRules(NoRules):
+class ProviderRules(Rules):
     """Rules of identity providers: the secret is encrypted, and their sessions end with them."""
 
     def before_create(self, values: Values, caller: Caller) -> None:
@@ -46,7 +46,7 @@ class ProviderRules(NoRules):
         _end_sessions(record["sys_id"])
 
 
-class MappingRules(NoRules):
+class MappingRules(Rules):
     """Rules of claim mappings: each gives one group or one role."""
 
     def before_create(self, values: Values, caller: Caller) -> None:
@@ -58,7 +58,7 @@ class MappingRules(NoRules):
         _check_mapping({**record, **changes})
 
 
-class IdentityRules(NoRules):
+class IdentityRules(Rules):
     """Rules of identities: nobody stays signed in by an identity that they no longer have."""
 
     def before_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:

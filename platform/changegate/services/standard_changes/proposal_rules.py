@@ -14,7 +14,7 @@ from changegate.services.approvals.people import person_keys
 from changegate.services.standard_changes.content import CONTENT, require_valid_content
 from changegate.services.standard_changes.template_rules import require_free_name
 from changegate.services.tables.registry import Table, get_table
-from changegate.services.tables.rules import NoRules, Values
+from changegate.services.tables.rules import Rules, Values
 from changegate.services.tables.writing.records import create_record, update_record, write_changes
 
 PROPOSALS, TEMPLATES = "std_change_proposal", "std_change_record_producer"
@@ -42,7 +42,7 @@ _LINK = Prepared(
 )
 
 
-class ProposalRules(NoRules):
+class ProposalRules(Rules):
     """Rules of std_change_proposal."""
 
     def presets(self, sent: Mapping[str, Any]) -> Mapping[str, str]:

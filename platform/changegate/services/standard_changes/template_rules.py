@@ -12,7 +12,7 @@ from changegate.models.base import new_sys_id, utc_now
 from changegate.services.access.caller import Caller
 from changegate.services.standard_changes.content import CONTENT, require_valid_content
 from changegate.services.tables.registry import get_table
-from changegate.services.tables.rules import NoRules, Values
+from changegate.services.tables.rules import Rules, Values
 from changegate.services.tables.writing.records import write_changes
 from changegate.services.tables.writing.written_rows import insert_row
 
@@ -34,7 +34,7 @@ _USED = Prepared(
 )
 
 
-class TemplateRules(NoRules):
+class TemplateRules(Rules):
     """Rules of std_change_record_producer."""
 
     def before_create(self, values: Values, caller: Caller) -> None:

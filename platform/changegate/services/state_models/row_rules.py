@@ -23,7 +23,7 @@ from changegate.services.state_models.stored import (
 )
 from changegate.services.state_models.validation import find_problems
 from changegate.services.tables.registry import get_table
-from changegate.services.tables.rules import NoRules, Values
+from changegate.services.tables.rules import Rules, Values
 
 STAMPS = ("sys_created_on", "sys_created_by", "sys_updated_on", "sys_updated_by", "sys_mod_count")
 COPIED = ("description", "color", "table_name", "state_field", "record_preset")
@@ -44,7 +44,7 @@ _TRANSITION = Prepared(select(TRANSITIONS).where(TRANSITIONS.c["sys_id"] == para
 _CONDITION = Prepared(select(CONDITIONS).where(CONDITIONS.c["sys_id"] == parameter("sys_id")))
 
 
-class ModelRules(NoRules):
+class ModelRules(Rules):
     """Rules of chg_model."""
 
     def presets(self, sent: Mapping[str, Any]) -> Mapping[str, str]:
@@ -80,7 +80,7 @@ class ModelRules(NoRules):
             raise OperationFailed(f"Model {record['name']} is used by {count} changes. Keep it, and leave it inactive")
 
 
-class _PartRules(NoRules):
+class _PartRules(Rules):
     """Rules of the rows that belong to a model: the model must not be shipped, and be valid afterwards if active."""
 
     # The fields that connect a row with its model.

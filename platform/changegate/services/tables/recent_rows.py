@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 from cachetools import TTLCache
 
 from changegate.services.access.caller import Caller
-from changegate.services.tables.rules import NoRules, Values
+from changegate.services.tables.rules import Rules, Values
 from changegate.unproxied import current_application
 
 KEPT_FOR_SECONDS = 1.0
@@ -69,7 +69,7 @@ def recent_rows(table: str) -> RecentRows[Any, Any]:
     return cache
 
 
-class RecentRules(NoRules):
+class RecentRules(Rules):
     """Rules of a table whose rows are cached: each write drops the cache."""
 
     table: str

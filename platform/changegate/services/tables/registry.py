@@ -11,7 +11,7 @@ from sqlalchemy import Table as DatabaseTable
 from changegate.errors import TableUnknown
 from changegate.models.base import Entry
 from changegate.services.access.permissions import Permissions
-from changegate.services.tables.rules import NoRules, Observer, Rules
+from changegate.services.tables.rules import Observer, Rules
 
 Roles = frozenset[str]
 OwnRows = Callable[["Table"], ColumnElement[bool]]
@@ -77,7 +77,7 @@ class Table:
     model: Any
     display_field: str
     access: Access
-    rules: Rules = field(default_factory=NoRules)
+    rules: Rules = field(default_factory=Rules)
     observer: Observer | None = None
     own_rows: OwnRows | None = None
     reads_all: Roles = ANYONE

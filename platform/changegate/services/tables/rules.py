@@ -15,8 +15,8 @@ class AttachedFile(NamedTuple):
     digest: str
 
 
-class Rules(Protocol):
-    """The hooks of a table, called for every write of one of its records.
+class Rules:
+    """The hooks of a table, called for every write of one of its records. Each does nothing unless it is overridden.
 
     Values have Python types, and references are sys_ids. The `before_` hooks may change the values or refuse the write.
     The `after_` hooks run when the record is written, in the same transaction; those of a creation and of an update
@@ -25,9 +25,11 @@ class Rules(Protocol):
 
     def presets(self, sent: Mapping[str, Any]) -> Mapping[str, str]:
         """Return texts for fields of a new record that the request does not set; they take precedence over defaults."""
+        return {}
 
     def origin_of(self, caller: Caller) -> Mapping[str, Any]:
         """Return the fields of a new record that name the integration and workload that create it."""
+        return {}
 
     def require_unused(self, sys_id: str) -> None:
         """Refuse a sys_id that a caller has chosen for a new record and that cannot be used again."""
@@ -55,6 +57,7 @@ class Rules(Protocol):
 
     def after_removal(self, field: str, record: Mapping[str, Any], caller: Caller) -> None:
         """Do what follows from the deletion of a record together with the one in its `field`."""
+        self.after_delete(record, caller)
 
     def after_attachment(
         self, sys_id: str, removed: AttachedFile | None, added: AttachedFile | None, caller: Caller
@@ -76,48 +79,3 @@ class Observer(Protocol):
 
     def noted(self, record: Mapping[str, Any], entries: Mapping[str, str], caller: Caller) -> None:
         """Follow entries of journal fields that a caller has added to a record."""
-
-
-class NoRules:
-    """Rules that do nothing; the base class of other rules."""
-
-    def presets(self, sent: Mapping[str, Any]) -> Mapping[str, str]:
-        """Return nothing."""
-        return {}
-
-    def origin_of(self, caller: Caller) -> Mapping[str, Any]:
-        """Return nothing."""
-        return {}
-
-    def require_unused(self, sys_id: str) -> None:
-        """Accept any sys_id."""
-
-    def before_create(self, values: Values, caller: Caller) -> None:
-        """Do nothing."""
-
-    def after_create(self, values: Values, caller: Caller) -> Values | None:
-        """Do nothing."""
-
-    def before_lock(self, sys_id: str) -> None:
-        """Do nothing."""
-
-    def before_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
-        """Do nothing."""
-
-    def after_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> Values | None:
-        """Do nothing."""
-
-    def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
-        """Do nothing."""
-
-    def after_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
-        """Do nothing."""
-
-    def after_removal(self, field: str, record: Mapping[str, Any], caller: Caller) -> None:
-        """Do what follows from any deletion."""
-        self.after_delete(record, caller)
-
-    def after_attachment(
-        self, sys_id: str, removed: AttachedFile | None, added: AttachedFile | None, caller: Caller
-    ) -> None:
-        """Do nothing."""

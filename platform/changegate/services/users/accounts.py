@@ -16,7 +16,7 @@ from changegate.models.integration_choices import USER_FIELDS
 from changegate.services.access.caller import Caller
 from changegate.services.access.permissions import Permissions, expand_roles
 from changegate.services.access.time_zones import find_time_zone, time_zone_names
-from changegate.services.tables.rules import NoRules, Values
+from changegate.services.tables.rules import Rules, Values
 from changegate.services.tables.values import MASK, is_storable, parse_value
 from changegate.services.users.account_links import end_links
 from changegate.services.users.asked import require_no_requester, require_unasked_user
@@ -36,7 +36,7 @@ LONGEST_PASSWORD = SysUser.__table__.c["user_password"].info["entry"].max_length
 LoginRow = Any  # a row of `_LOGIN`, by column name
 
 
-class UserRules(NoRules):
+class UserRules(Rules):
     """Rules of sys_user: passwords are stored as hashes, and names are composed of their parts.
 
     A user with a password can manage integrations, which an access token cannot. An access token therefore cannot set

@@ -13,7 +13,7 @@ from changegate.database.prepared import Prepared, parameter
 from changegate.errors import OperationFailed
 from changegate.models import ChgApprovalDecision, SysapprovalApprover, Task
 from changegate.services.access.caller import Caller
-from changegate.services.tables.rules import NoRules
+from changegate.services.tables.rules import Rules
 
 _APPROVALS = SysapprovalApprover.__table__.c
 _TASKS = Task.__table__.c
@@ -22,7 +22,7 @@ _NAMED = "{} is named by {}, which has not ended. Deactivate it instead of delet
 _REQUESTED = "{} requested or opened {}, which this person must not approve. Deactivate it instead of deleting it"
 
 
-class GroupRules(NoRules):
+class GroupRules(Rules):
     """Rules of sys_user_group."""
 
     def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:

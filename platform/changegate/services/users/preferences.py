@@ -11,14 +11,14 @@ from changegate.errors import OperationFailed
 from changegate.models import SysUserPreference
 from changegate.models.base import new_sys_id, utc_now
 from changegate.services.access.caller import Caller
-from changegate.services.tables.rules import NoRules, Values
+from changegate.services.tables.rules import Rules, Values
 
 _TABLE = SysUserPreference.__table__
 _IS_OWN = (_TABLE.c["user"] == parameter("user"), _TABLE.c["name"] == parameter("name"))
 _VALUE = Prepared(select(_TABLE.c["value"]).where(*_IS_OWN))
 
 
-class FilterRules(NoRules):
+class FilterRules(Rules):
     """Rules of sys_filter: users save filters for themselves, and administrators also for others and for all."""
 
     def before_create(self, values: Values, caller: Caller) -> None:

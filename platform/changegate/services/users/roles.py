@@ -11,7 +11,7 @@ from changegate.errors import AccessRefused, OperationFailed
 from changegate.extensions import db
 from changegate.models import SysGroupHasRole, SysUser, SysUserGroupMember, SysUserHasRole, SysUserRole
 from changegate.services.access.caller import Caller
-from changegate.services.tables.rules import NoRules, Values
+from changegate.services.tables.rules import Rules, Values
 
 ADMIN = "admin"
 ROLES_REFUSED = "Access tokens cannot grant or revoke roles"
@@ -23,7 +23,7 @@ NO_ADMINISTRATOR = (
 _ADMINISTRATORS_LOCK = 0x61646D696E73
 
 
-class RoleRules(NoRules):
+class RoleRules(Rules):
     """Rules of roles and their assignments: tokens cannot write them, and one administrator must remain."""
 
     def before_create(self, values: Values, caller: Caller) -> None:

@@ -17,7 +17,7 @@ from changegate.services.access.permissions import Permissions, TokenGrant
 from changegate.services.tables.display.shapes import Shape
 from changegate.services.tables.reading.records import get_row, read_record
 from changegate.services.tables.registry import Table, find_table, get_table
-from changegate.services.tables.rules import NoRules, Values
+from changegate.services.tables.rules import Rules, Values
 from changegate.services.tables.writing import records
 from changegate.services.tables.writing.records import create_record, delete_record, update_record
 from tests.support.statements import counted_statements
@@ -202,7 +202,7 @@ def test_two_users_never_differ_in_case_alone(at_work: Flask) -> None:
         db.session.commit()
 
 
-class Witness(NoRules):
+class Witness(Rules):
     """Records its calls, and changes or refuses writes."""
 
     def __init__(self) -> None:
