@@ -21,34 +21,40 @@ from changegate.services.tables.rules import Rules, Values
 from changegate.services.tables.writing.records import write_changes
 from changegate.services.users.roles import refuse_tokens
 
-_TASK_OF = Prepared(select(TaskCi.task).where(TaskCi.sys_id == parameter("row")))
 WINDOWS_REFUSED = "An access token cannot change the maintenance schedule of a configuration item"
-_TASK_OF_SERVICE = Prepared(select(TaskCmdbCiService.task).where(TaskCmdbCiService.sys_id == parameter("row")))
 TASK_FIXED = "task: the field cannot change. Delete the record and create it for the other task"
 
 
-class AffectedCiRules(Rules):
-    """Rules of task_ci: the affected CIs are part of what the approval of a change covers."""
+class _RowRules(Rules):
+    """Rules of rows that belong to a change, which is locked first."""
+
+    task_of: Prepared
 
     def before_create(self, values: Values, caller: Caller) -> None:
         """Lock the change."""
         if values.get("task"):
             lock_change(values["task"])
 
-    def after_create(self, values: Values, caller: Caller) -> None:
-        """Void the answers that depend on the affected CIs."""
-        after_item(values["task"], AFFECTED_CIS, None, values["ci_item"], caller, has_conflicts=True)
-
     def before_lock(self, sys_id: str) -> None:
         """Lock the change first."""
-        row = _TASK_OF.first({"row": sys_id})
+        row = self.task_of.first({"row": sys_id})
         if row is not None:
             lock_change(row.task)
 
     def before_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
-        """Refuse to move an affected CI to another task."""
+        """Refuse to move the row to another task."""
         if changes.get("task", record["task"]) != record["task"]:
             raise OperationFailed(TASK_FIXED)
+
+
+class AffectedCiRules(_RowRules):
+    """Rules of task_ci: the affected CIs are part of what the approval of a change covers."""
+
+    task_of = Prepared(select(TaskCi.task).where(TaskCi.sys_id == parameter("row")))
+
+    def after_create(self, values: Values, caller: Caller) -> None:
+        """Void the answers that depend on the affected CIs."""
+        after_item(values["task"], AFFECTED_CIS, None, values["ci_item"], caller, has_conflicts=True)
 
     def after_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
         """Void the answers that depend on the affected CIs."""
@@ -68,28 +74,14 @@ class AffectedCiRules(Rules):
             after_item(record["task"], AFFECTED_CIS, record["ci_item"], None, caller)
 
 
-class ImpactedServiceRules(Rules):
+class ImpactedServiceRules(_RowRules):
     """Rules of task_cmdb_ci_service: a freeze may cover a change because of the services that it impacts."""
 
-    def before_create(self, values: Values, caller: Caller) -> None:
-        """Lock the change."""
-        if values.get("task"):
-            lock_change(values["task"])
+    task_of = Prepared(select(TaskCmdbCiService.task).where(TaskCmdbCiService.sys_id == parameter("row")))
 
     def after_create(self, values: Values, caller: Caller) -> None:
         """Look for conflicts with freezes of the service."""
         _check_conflicts_of(values["task"], caller)
-
-    def before_lock(self, sys_id: str) -> None:
-        """Lock the change first."""
-        row = _TASK_OF_SERVICE.first({"row": sys_id})
-        if row is not None:
-            lock_change(row.task)
-
-    def before_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
-        """Refuse to move a service to another task."""
-        if changes.get("task", record["task"]) != record["task"]:
-            raise OperationFailed(TASK_FIXED)
 
     def after_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
         """Look for conflicts with freezes of the other service, and refuse to take a change out of a freeze."""
