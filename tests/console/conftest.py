@@ -8,8 +8,6 @@ from flask.testing import FlaskClient
 
 from changegate.extensions import db
 from changegate.schemas.integration import SCHEMAS
-from changegate.services.access.caller import Caller
-from changegate.services.access.permissions import Permissions
 from changegate.services.integrations.integration_fields import fields_of
 from changegate.services.integrations.integrations import get_integration
 from changegate.services.integrations.saving import Registered, change_integration, register_integration
@@ -20,9 +18,9 @@ from tests.conftest import ADMIN_PASSWORD
 from tests.console.visitor import Visitor
 from tests.support.forge import ec_key, jwk, key_set_document, rsa_key
 from tests.support.misbehaving_jwks import MisbehavingJwks, misbehaving_jwks, reply
+from tests.support.people import ROOT
 
 PASSWORD = ADMIN_PASSWORD
-ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", Permissions(frozenset({"admin"})))
 SignIn = Callable[..., Visitor]
 MakeChange = Callable[..., str]
 Change = Callable[..., None]

@@ -2,10 +2,12 @@
 
 from changegate.extensions import db
 from changegate.models import SysUser, SysUserIdentity
+from changegate.seed.first_start import ADMIN_SYS_ID
 from changegate.services.access.caller import Caller
 from changegate.services.access.permissions import Permissions, TokenGrant, expand_roles
 
-ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", Permissions(frozenset({"admin"})))
+ROOT = Caller(ADMIN_SYS_ID, "admin", Permissions(frozenset({"admin"})))
+ADMIN = ROOT.sys_id
 
 
 def add_account(user_name: str, *identities: tuple[str, str], **fields: object) -> str:

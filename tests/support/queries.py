@@ -6,15 +6,12 @@ from sqlalchemy import Select, select
 
 from changegate.database import connection
 from changegate.services.access.caller import Caller
-from changegate.services.access.permissions import Permissions
 from changegate.services.tables.queries.clauses import order_clauses, where_clause
 from changegate.services.tables.queries.encoded_query import parse_encoded_query
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.visibility import parameters_of, visible_rows_of
 from changegate.services.tables.walks import Walks
-
-ADMIN = "6816f79cc0a8016401c5a33be04be441"
-ROOT = Caller(ADMIN, "admin", Permissions(frozenset({"admin"})))
+from tests.support.people import ROOT
 
 
 def statement_of(text: str, caller: Caller = ROOT, table_name: str = "change_request", *, shown: str) -> Select[Any]:

@@ -19,7 +19,6 @@ from changegate.extensions import db
 from changegate.models import OAuthEntity, OAuthExchange
 from changegate.schemas.integration import load_fields
 from changegate.services.access.caller import Caller
-from changegate.services.access.permissions import Permissions
 from changegate.services.integrations.saving import register_integration
 from changegate.services.tables.display.shapes import DisplayValue, Shape
 from changegate.services.tables.queries.encoded_query import parse_encoded_query
@@ -28,6 +27,7 @@ from changegate.services.tables.registry import get_table
 from changegate.services.users.accounts import create_user
 from tests.support.forge import forge, header, jwk, key_set_document, rsa_key
 from tests.support.misbehaving_jwks import MisbehavingJwks, misbehaving_jwks, reply
+from tests.support.people import ROOT
 
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 SERVICENOW_PATH = "/oauth_token.do"
@@ -174,9 +174,6 @@ def either_desk(allowed_loopback: None, either_app: Flask) -> Iterator[TokenDesk
     """Open a desk on SQLite, then one on PostgreSQL."""
     with token_desk(either_app) as opened:
         yield opened
-
-
-ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", Permissions(frozenset({"admin"})))
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from changegate.models import SysUserHasRole
 from changegate.services.users import accounts, verified_passwords
 from tests.conftest import ADMIN_PASSWORD, basic
 from tests.console.visitor import Visitor
+from tests.support.people import ADMIN
 from tests.support.table_api import CHANGES, USERS, TableApi, error_of, result_of
 
-ADMIN = "6816f79cc0a8016401c5a33be04be441"
 PASSWORD = "itil itil itil"
 MASK = "********"
 PRIVATE = {"employee_number", "failed_attempts", "last_login_time", "locked_out", "web_service_access_only"}

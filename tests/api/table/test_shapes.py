@@ -8,9 +8,9 @@ from flask.testing import FlaskClient
 
 from changegate.extensions import db
 from changegate.models import SysUser, SysUserGroup
+from tests.support.people import ADMIN
 from tests.support.table_api import USERS, TableApi, result_of
 
-ADMIN = "6816f79cc0a8016401c5a33be04be441"
 LINK = f"https://change.example.com/api/now/table/sys_user/{ADMIN}"
 NAME = "System Administrator"
 FIELD_NAMES = """

@@ -14,20 +14,18 @@ from werkzeug.test import TestResponse
 
 from changegate.database import compiled
 from changegate.extensions import db
-from changegate.services.access.caller import Caller
-from changegate.services.access.permissions import Permissions
 from changegate.services.tables.display.shapes import Shape
 from changegate.services.tables.reading.records import open_record
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record
 from tests.conftest import basic
+from tests.support.people import ROOT
 from tests.support.statements import counted_statements
 from tests.support.table_api import CHANGES, TableApi, error_of, result_of
 
 MISSING = "0" * 32
 CHANGED_SINCE = "Precondition Failed"
 RACERS = 6
-ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", Permissions(frozenset({"admin"})))
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from flask.testing import FlaskClient
 from changegate.extensions import db
 from changegate.models import CmdbCi, SysUser, SysUserGroup
 from tests.conftest import basic
+from tests.support.people import ADMIN
 from tests.support.table_api import CHANGES, USERS, TableApi, error_of, result_of
 
-ADMIN = "6816f79cc0a8016401c5a33be04be441"
 CHOSEN = "0123456789ABCDEF0123456789abcdef"
 UNREADABLE = "Exception while reading request"
 

@@ -12,9 +12,9 @@ from werkzeug.test import TestResponse
 
 from changegate.api.xml_records import MAX_ELEMENTS, parse_xml, render_xml
 from changegate.errors import RequestUnreadable
+from tests.support.people import ADMIN
 from tests.support.table_api import CHANGES, TableApi, error_of, result_of
 
-ADMIN = "6816f79cc0a8016401c5a33be04be441"
 TYPE = "application/xml;charset=UTF-8"
 XML = {"Accept": "application/xml"}
 UNREADABLE = "Exception while reading request"

@@ -13,8 +13,6 @@ from changegate.database import connection
 from changegate.errors import RecordNotFound
 from changegate.extensions import db
 from changegate.models import SysAttachment, SysAttachmentDoc
-from changegate.services.access.caller import Caller
-from changegate.services.access.permissions import Permissions
 from changegate.services.attachments.reading import get_written
 from changegate.services.attachments.upload import measure
 from changegate.services.attachments.writing import (
@@ -28,11 +26,10 @@ from changegate.services.attachments.writing import (
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.rules import AttachedFile
 from changegate.services.tables.writing.records import create_record, delete_record
+from tests.support.people import ROOT
 
-ADMIN = Caller("6816f79cc0a8016401c5a33be04be441", "admin", Permissions(frozenset({"admin"})))
 SHARED = "c" * 32
 
-ADMIN = Caller("6816f79cc0a8016401c5a33be04be441", "admin", Permissions(frozenset({"admin"})))
 CHANGES = get_table("change_request")
 CONTENT = b"x" * (CHUNK_BYTES + 1)
 WAIT_SECONDS = 0.5
@@ -42,7 +39,7 @@ TIMEOUT_SECONDS = 30
 @pytest.fixture
 def change(either_app: Flask) -> str:
     with either_app.app_context():
-        sys_id: str = create_record(CHANGES, ADMIN, {})["sys_id"]
+        sys_id: str = create_record(CHANGES, ROOT, {})["sys_id"]
         db.session.commit()
     return sys_id
 
@@ -61,7 +58,7 @@ def meanwhile(either_app: Flask) -> Iterator[Callable[[Callable[[], None]], "Fut
 
 
 def attach(change: str) -> None:
-    create_attachment(ADMIN, Target(CHANGES, change, "a.txt"), measure(BytesIO(CONTENT)))
+    create_attachment(ROOT, Target(CHANGES, change, "a.txt"), measure(BytesIO(CONTENT)))
 
 
 def counts() -> list[int]:
@@ -75,7 +72,7 @@ def test_a_record_waits_with_going_until_its_file_is_there(
 ) -> None:
     with either_app.app_context():
         attach(change)
-        deletion = meanwhile(lambda: delete_record(CHANGES, ADMIN, change))
+        deletion = meanwhile(lambda: delete_record(CHANGES, ROOT, change))
         with pytest.raises(TimeoutError):
             deletion.result(WAIT_SECONDS)
         db.session.commit()
@@ -87,7 +84,7 @@ def test_a_file_does_not_come_after_its_record_has_gone(
     either_app: Flask, change: str, meanwhile: Callable[[Callable[[], None]], "Future[None]"]
 ) -> None:
     with either_app.app_context():
-        delete_record(CHANGES, ADMIN, change)
+        delete_record(CHANGES, ROOT, change)
         arrival = meanwhile(lambda: attach(change))
         with pytest.raises(TimeoutError):
             arrival.result(WAIT_SECONDS)
@@ -107,13 +104,13 @@ def test_a_rolled_back_file_leaves_no_pieces(either_app: Flask, change: str) -> 
 
 def attach_to(table_name: str) -> None:
     """Attach a file to the record of one sys_id that two tables have."""
-    create_attachment(ADMIN, Target(get_table(table_name), SHARED, f"{table_name}.txt"), measure(BytesIO(b"log")))
+    create_attachment(ROOT, Target(get_table(table_name), SHARED, f"{table_name}.txt"), measure(BytesIO(b"log")))
 
 
 def test_only_the_files_of_the_named_records_of_the_named_table_go(either_app: Flask) -> None:
     with either_app.app_context():
         for name in ("change_request", "cmdb_ci"):
-            create_record(get_table(name), ADMIN, {"sys_id": SHARED, "name": "web-01"})
+            create_record(get_table(name), ROOT, {"sys_id": SHARED, "name": "web-01"})
             attach_to(name)
         remove_attachments("change_request", ["d" * 32])
         remove_attachments("task_ci", [SHARED])
@@ -135,11 +132,11 @@ def test_the_rules_of_the_record_learn_of_each_file(either_app: Flask, change: s
     """Addressed as a task, the file still belongs to a change."""
     with either_app.app_context(), mock.patch.object(type(CHANGES.rules), "after_attachment") as hook:
         target = Target(get_table("task"), change, "a.txt")
-        attachment = create_attachment(ADMIN, target, measure(BytesIO(b"log")))
-        rename_attachment(ADMIN, attachment, "b.txt")
-        delete_attachment(ADMIN, get_written(attachment.sys_id))
+        attachment = create_attachment(ROOT, target, measure(BytesIO(b"log")))
+        rename_attachment(ROOT, attachment, "b.txt")
+        delete_attachment(ROOT, get_written(attachment.sys_id))
 
     a, b = (AttachedFile(name, attachment.hash) for name in ("a.txt", "b.txt"))
     assert [call.args for call in hook.call_args_list] == [
-        (change, removed, added, ADMIN) for removed, added in ((None, a), (a, b), (b, None))
+        (change, removed, added, ROOT) for removed, added in ((None, a), (a, b), (b, None))
     ]

@@ -24,8 +24,8 @@ from changegate.services.tables.writing.records import create_record
 from tests.conftest import ADMIN_PASSWORD
 from tests.console.visitor import Visitor
 from tests.guards.documents import DOCS, blocks
+from tests.support.people import ROOT
 
-ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", Permissions(frozenset({"admin"})))
 ANN = Caller("a" * 32, "ann", Permissions(frozenset({"itil"})))
 QUERIES_OF_ROOMS = [f"/records/cmn_location?sysparm_query=kind={kind}" for kind in ("room", "site")]
 PAGE = DOCS / "adding-a-table.md"

@@ -21,9 +21,9 @@ from changegate.services.tables.reading.records import count_records, read_page
 from changegate.services.tables.registry import ANYONE, NOBODY, View, find_table, get_table, lineage_of
 from changegate.services.tables.writing.records import create_record, delete_record, update_record
 from changegate.services.users.accounts import create_user
+from tests.support.people import ROOT
 
 pytestmark = pytest.mark.usefixtures("either_app_context")
-ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", Permissions(frozenset({"admin"})))
 ALL = parse_encoded_query("")
 STAMPS = {"sys_created_by": "x", "sys_updated_by": "x", "sys_mod_count": 0}
 # Each user's own records: a change with its task, item, approval, journal entry and attachment.

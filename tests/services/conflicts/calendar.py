@@ -17,8 +17,8 @@ from changegate.services.tables.registry import get_table
 from changegate.services.tables.values import INSTANT_FORMAT
 from changegate.services.tables.writing.records import create_record, delete_record, update_record
 from tests.support.jobs import run_due_jobs
+from tests.support.people import ROOT
 
-ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", Permissions(frozenset({"admin"})))
 WRITER = Caller(ROOT.sys_id, "admin", Permissions(frozenset({"itil"})))
 DAY = utc_now().replace(hour=0, minute=0, second=0) + timedelta(days=30)
 SAME, PARENT, CHILD, PERSON = (TYPES[kind] for kind in range(4))

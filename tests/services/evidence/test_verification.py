@@ -11,8 +11,6 @@ from sqlalchemy import select, update
 
 from changegate.database import commit, connection
 from changegate.models import ChgHistory, ChgHistoryRoot, Task
-from changegate.services.access.caller import Caller
-from changegate.services.access.permissions import Permissions
 from changegate.services.evidence.roots import export_root, make_root, read_exported
 from changegate.services.evidence.verification import Verification, verify
 from changegate.services.history.actors import SYSTEM, actor_of
@@ -22,9 +20,9 @@ from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record, delete_record, update_record
 from tests.conftest import Clock
 from tests.services.evidence.tampering import tamper
+from tests.support.people import ROOT
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
-ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", Permissions(frozenset({"admin"})))
 ANN, BOB, EVE = (name * 32 for name in "abe")
 A, B = "a1", "b1"
 

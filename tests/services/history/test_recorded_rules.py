@@ -9,14 +9,12 @@ from sqlalchemy import select
 from changegate.database import connection
 from changegate.models import ChgHistory
 from changegate.models.chg_model import MODELS_OF_TYPES
-from changegate.services.access.caller import Caller
-from changegate.services.access.permissions import Permissions
 from changegate.services.evidence.verification import verify
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record, delete_record, update_record
+from tests.support.people import ROOT
 
 pytestmark = pytest.mark.usefixtures("either_app_context")
-ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", Permissions(frozenset({"admin"})))
 MODELS, STATES = get_table("chg_model"), get_table("sttrm_state")
 
 

@@ -12,8 +12,8 @@ from changegate.services.access.permissions import Permissions
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record, update_record
 from changegate.services.users.accounts import create_user
+from tests.support.people import ROOT
 
-ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", Permissions(frozenset({"admin"})))
 APPROVALS = get_table("sysapproval_approver")
 
 

@@ -10,15 +10,13 @@ from changegate.errors import OperationFailed
 from changegate.extensions import db
 from changegate.models import ChgModel
 from changegate.models.chg_model import MODELS_OF_TYPES
-from changegate.services.access.caller import Caller
-from changegate.services.access.permissions import Permissions
 from changegate.services.process.creation_presets import find_model_of_type, find_type_of_model
 from changegate.services.standard_changes.content import parse_preset
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record, update_record
 from tests.services.standard_changes.template_records import add_template, retire
+from tests.support.people import ROOT
 
-ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", Permissions(frozenset({"admin"})))
 CHANGES = get_table("change_request")
 TEMPLATE = "short_description=Clear sessions^description=One ^^ after the other, a=b^priority=2^EQ"
 

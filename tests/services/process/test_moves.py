@@ -25,8 +25,8 @@ from changegate.services.tables.writing import records
 from changegate.services.tables.writing.records import create_record, delete_record, update_record
 from tests.services.approvals.asked_changes import decide
 from tests.services.standard_changes.template_records import add_template
+from tests.support.people import ROOT
 
-ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", Permissions(frozenset({"admin"})))
 WRITER = Caller(ROOT.sys_id, "admin", Permissions(frozenset({"itil"})))
 CHANGES, TASKS = get_table("change_request"), get_table("change_task")
 NEW, ASSESS, AUTHORIZE, SCHEDULED, IMPLEMENT, REVIEW, CLOSED, CANCELED = -5, -4, -3, -2, -1, 0, 3, 4

@@ -24,10 +24,10 @@ from changegate.services.tables.reading.records import count_records
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record, delete_record, update_record
 from changegate.services.users.accounts import create_user
+from tests.support.people import ROOT
 from tests.support.statements import counted_statements
 
 pytestmark = pytest.mark.usefixtures("either_app_context")
-ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", Permissions(frozenset({"admin"})))
 CHANGES, TASKS, HISTORY = (get_table(name) for name in ("change_request", "change_task", "chg_history"))
 GROUPS = get_table("sys_user_group")
 

@@ -7,12 +7,10 @@ import pytest
 from flask import Flask
 
 from changegate.errors import AccessRefused, RequestUnreadable
-from changegate.services.access.caller import Caller
-from changegate.services.access.permissions import Permissions
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record, update_record
+from tests.support.people import ROOT
 
-ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", Permissions(frozenset({"admin"})))
 CHANGES, TASKS = get_table("change_request"), get_table("change_task")
 
 

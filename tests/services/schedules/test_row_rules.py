@@ -18,9 +18,9 @@ from changegate.services.schedules.stored import read_schedules
 from changegate.services.tables.reading.records import get_row
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record, delete_record, update_record
+from tests.support.people import ROOT
 
 pytestmark = pytest.mark.usefixtures("either_app_context")
-ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", Permissions(frozenset({"admin"})))
 TOKEN = Caller(ROOT.sys_id, "admin", Permissions(frozenset({"admin"}), TokenGrant("e" * 32, "s")))
 FREEZE, MAINTENANCE, SPAN = "cmn_schedule_blackout", "cmn_schedule_maintenance", "cmn_schedule_span"
 NIGHT = {"start_date_time": "2026-12-24 22:00:00", "end_date_time": "2026-12-25 06:00:00"}

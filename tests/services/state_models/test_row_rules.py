@@ -20,9 +20,9 @@ from changegate.services.tables.queries.encoded_query import parse_encoded_query
 from changegate.services.tables.reading.records import read_page
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record, delete_record, update_record
+from tests.support.people import ROOT
 
 pytestmark = pytest.mark.usefixtures("either_app_context")
-ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", Permissions(frozenset({"admin"})))
 TOKEN = Caller(ROOT.sys_id, "admin", Permissions(frozenset({"admin"}), TokenGrant("e" * 32, "s")))
 NORMAL = MODELS_OF_TYPES["normal"]
 TABLES = ("sttrm_state", "sttrm_state_transition", "sttrm_transition_condition")

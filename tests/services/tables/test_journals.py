@@ -17,10 +17,9 @@ from changegate.services.access.permissions import Permissions
 from changegate.services.tables.journals import find_journal_texts
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record, delete_record, update_record
+from tests.support.people import ROOT
 from tests.support.statements import counted_statements
 
-ADMIN = "6816f79cc0a8016401c5a33be04be441"
-ROOT = Caller(ADMIN, "admin", Permissions(frozenset({"admin"})))
 GHOST = Caller("0" * 32, "ghost", Permissions(frozenset({"admin"})))
 CHANGES = get_table("change_request")
 NOTES = {"work_notes": ("work_notes",)}

@@ -27,9 +27,9 @@ from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record
 from changegate.services.tables.writing.references import resolve_references
 from changegate.services.tables.writing.written_rows import lock_row
+from tests.support.people import ADMIN
 
 CHANGES = get_table("change_request")
-ADMIN = "6816f79cc0a8016401c5a33be04be441"
 NAMES = ("ann", "bob")
 OWN_RECORDS = TokenGrant("e" * 32, "own", ScopePolicy(has_everything=True), CallLimits(own_records=True))
 PERMISSIONS = {

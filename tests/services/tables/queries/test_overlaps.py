@@ -12,13 +12,11 @@ from changegate.database.windows import MOST_CELLS, cells_of
 from changegate.extensions import db
 from changegate.models import ChangeRequest
 from changegate.models.base import new_sys_id
-from changegate.services.access.caller import Caller
-from changegate.services.access.permissions import Permissions
 from changegate.services.tables.queries.encoded_query import parse_encoded_query
 from changegate.services.tables.reading.records import count_records
 from changegate.services.tables.registry import get_table
+from tests.support.people import ROOT
 
-ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", Permissions(frozenset({"admin"})))
 CHANGES = get_table("change_request")
 DAY = timedelta(days=1)
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)

@@ -15,8 +15,8 @@ from changegate.services.access.permissions import Permissions
 from changegate.services.tables.queries.tiny_urls import URLS_KEPT_FOR, get_query, store_query
 from tests.conftest import Clock
 from tests.support.jobs import run_due_jobs
+from tests.support.people import ADMIN
 
-ADMIN = "6816f79cc0a8016401c5a33be04be441"
 PATH = "/api/now/table/change_request"
 QUERY = "sysparm_query=short_description%3D\u00e9\U0001f600" + "x" * 60_000
 

@@ -24,9 +24,8 @@ from changegate.services.tables.reading.aggregates import Aggregation, aggregate
 from changegate.services.tables.reading.records import count_records
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record
+from tests.support.people import ADMIN, ROOT
 
-ADMIN = "6816f79cc0a8016401c5a33be04be441"
-ROOT = Caller(ADMIN, "admin", Permissions(frozenset({"admin"})))
 CHANGES = get_table("change_request")
 NETWORK = "ab" * 16
 pytestmark = pytest.mark.usefixtures("at_work")

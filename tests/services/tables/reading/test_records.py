@@ -22,9 +22,8 @@ from changegate.services.tables.queries.encoded_query import parse_encoded_query
 from changegate.services.tables.reading.records import count_records, read_page, read_record, render_written
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record, update_record
+from tests.support.people import ADMIN, ROOT
 
-ADMIN = "6816f79cc0a8016401c5a33be04be441"
-ROOT = Caller(ADMIN, "admin", Permissions(frozenset({"admin"})))
 BASE = "https://change.example.com/api/now/table"
 CHANGES = get_table("change_request")
 TASKS = get_table("change_task")

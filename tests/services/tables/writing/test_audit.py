@@ -16,10 +16,9 @@ from changegate.services.access.caller import Caller
 from changegate.services.access.permissions import Permissions
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record, delete_record, update_record
+from tests.support.people import ADMIN, ROOT
 from tests.support.statements import counted_statements
 
-ADMIN = "6816f79cc0a8016401c5a33be04be441"
-ROOT = Caller(ADMIN, "admin", Permissions(frozenset({"admin"})))
 CHANGES = get_table("change_request")
 USERS = get_table("sys_user")
 

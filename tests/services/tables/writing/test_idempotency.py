@@ -18,9 +18,8 @@ from changegate.services.tables.writing.idempotency import OTHER_BODY, RECORD_IS
 from changegate.services.tables.writing.records import delete_record, update_record
 from tests.conftest import Clock
 from tests.support.jobs import run_due_jobs
+from tests.support.people import ADMIN, ROOT
 
-ADMIN = "6816f79cc0a8016401c5a33be04be441"
-ROOT = Caller(ADMIN, "admin", Permissions(frozenset({"admin"})))
 CHANGES = get_table("change_request")
 USERS = get_table("sys_user")
 BODY = {"short_description": "once", "priority": 2}

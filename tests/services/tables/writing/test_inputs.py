@@ -13,15 +13,12 @@ from changegate.database import connection
 from changegate.errors import ChangegateError, RequestUnreadable
 from changegate.extensions import db
 from changegate.models import SysChoice
-from changegate.services.access.caller import Caller
-from changegate.services.access.permissions import Permissions
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.inputs import changed_values
 from changegate.services.tables.writing.records import create_record, update_record
+from tests.support.people import ADMIN, ROOT
 from tests.support.statements import counted_statements
 
-ADMIN = "6816f79cc0a8016401c5a33be04be441"
-ROOT = Caller(ADMIN, "admin", Permissions(frozenset({"admin"})))
 CHANGES = get_table("change_request")
 CHOICES = get_table("sys_choice")
 FIELDS = st.sampled_from([*CHANGES.entries, *CHANGES.journal_fields, "SYS_ID", "bunk"]) | st.text()

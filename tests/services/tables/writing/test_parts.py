@@ -10,15 +10,13 @@ from changegate.database import connection
 from changegate.errors import OperationFailed
 from changegate.models import SysapprovalApprover, SysAttachment, SysAudit, SysJournalField, SysUser, SysUserGroup, Task
 from changegate.models.base import new_sys_id, utc_now
-from changegate.services.access.caller import Caller
-from changegate.services.access.permissions import Permissions
 from changegate.services.catalog import TABLES
 from changegate.services.tables.registry import NOBODY, Table, get_table
 from changegate.services.tables.writing.records import create_record, delete_record
 from tests.services.approvals.asked_changes import decide
+from tests.support.people import ROOT
 
 pytestmark = pytest.mark.usefixtures("either_app_context")
-ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", Permissions(frozenset({"admin"})))
 CHANGES = get_table("change_request")
 PARTS = ("change_task", "task_ci", "sys_journal_field", "sys_attachment")
 

@@ -20,10 +20,9 @@ from changegate.services.tables.registry import Table, find_table, get_table
 from changegate.services.tables.rules import Rules, Values
 from changegate.services.tables.writing import records
 from changegate.services.tables.writing.records import create_record, delete_record, update_record
+from tests.support.people import ADMIN, ROOT
 from tests.support.statements import counted_statements
 
-ADMIN = "6816f79cc0a8016401c5a33be04be441"
-ROOT = Caller(ADMIN, "admin", Permissions(frozenset({"admin"})))
 CHANGES = get_table("change_request")
 USERS = get_table("sys_user")
 GROUPS = get_table("sys_user_group")

@@ -14,10 +14,9 @@ from changegate.services.access.permissions import Permissions
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record
 from changegate.services.tables.writing.references import resolve_references
+from tests.support.people import ADMIN, ROOT
 from tests.support.statements import counted_statements
 
-ADMIN = "6816f79cc0a8016401c5a33be04be441"
-ROOT = Caller(ADMIN, "admin", Permissions(frozenset({"admin"})))
 CHANGES = get_table("change_request")
 ANN, BEN, TEAM, ROUTER = ("a" * 32, "b" * 32, "c" * 32, "D" * 32)
 
