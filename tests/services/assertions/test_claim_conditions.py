@@ -1,6 +1,5 @@
 """Claim conditions: accepted values, strict types, and refusal of what is not understood."""
 
-import json
 from types import MappingProxyType
 from typing import Any
 
@@ -15,7 +14,6 @@ from changegate.services.assertions.claim_conditions import (
     evaluate_conditions,
     evaluate_report_only,
     load_conditions,
-    parse_conditions,
 )
 from changegate.services.assertions.report import Report, RuleResult
 from tests.support.forge import NOW, claims, forge
@@ -194,9 +192,9 @@ def test_a_condition_that_cannot_be_understood_is_named_after_its_claim(stored: 
     assert (found.claim, found.rule, found.is_understood) == (name, f"claim {name}", False)
 
 
-@pytest.mark.parametrize("text", ["", "null", "5", '"x"', "{}", '{"claim": "x"}', "[", b"\xff"])
-def test_a_column_that_is_not_a_list_refuses(text: str) -> None:
-    (check,) = evaluate_conditions(parse_conditions(text), {"x": "y"})
+@pytest.mark.parametrize("stored", [5, "x", "", {}, {"claim": "x"}, True])
+def test_a_column_that_is_not_a_list_refuses(stored: Any) -> None:
+    (check,) = evaluate_conditions(load_conditions(stored), {"x": "y"})
     assert check.reason == "claim_condition_failed"
 
 
@@ -305,11 +303,6 @@ def test_a_condition_is_enforced_unless_it_only_reports() -> None:
 def test_the_order_of_members_and_conditions_is_kept() -> None:
     stored = [condition("exists", claim=name) for name in "cab"]
     assert [condition.claim for condition in load_conditions(stored)] == ["c", "a", "b"]
-
-
-def test_loaded_conditions_are_not_parsed_again() -> None:
-    stored = [condition("glob", "refs/heads/*"), condition("equals", "1", claim="y")]
-    assert load_conditions(stored) is load_conditions(json.loads(json.dumps(stored)))
 
 
 def test_any_mapping_is_a_stored_condition() -> None:

@@ -6,7 +6,7 @@ callers with equal permissions share them. The person is a parameter that is bou
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache, reduce
+from functools import reduce
 
 from changegate.errors import AccessRefused, ScopeMissing
 from changegate.services.access.scope_policy import NO_LIMITS, NOTHING, ApiCall, CallLimits, ScopePolicy
@@ -97,7 +97,6 @@ class Permissions:
         return self.grant is not None and self.grant.limits_now.own_records
 
 
-@lru_cache(maxsize=1024)
 def expand_roles(joined: str | None) -> frozenset[str]:
     """Return the roles of a comma-separated text and the roles that they include."""
     roles = set(filter(None, (joined or "").split(",")))

@@ -6,7 +6,7 @@ which is also the rule of Java, on which ServiceNow runs.
 """
 
 from collections.abc import Mapping
-from functools import cache, lru_cache
+from functools import cache
 from importlib import resources
 from zoneinfo import ZoneInfo
 
@@ -21,7 +21,6 @@ def time_zone_names() -> Mapping[str, str]:
     return {name.lower(): name for name in sorted(names) if name != "Factory"}
 
 
-@lru_cache(maxsize=1024)
 def find_time_zone(name: str | None) -> ZoneInfo | None:
     """Return the time zone with a name, or None for UTC, for no name, and for an unknown name."""
     if not name:

@@ -6,11 +6,8 @@ Values are never converted: a missing claim fails its condition, and so does a c
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-
-import orjson
 
 from changegate.services.assertions.claim_comparisons import MISSING, Test, compile_comparison, describe, has_type
 from changegate.services.assertions.hints import SUBJECT_NUMBERED, TYPE_DIFFERS
@@ -61,28 +58,14 @@ class ClaimCondition:
         return SUBJECT_NUMBERED if is_numbered and not self.allows_numbered else None
 
 
-def load_conditions(stored: Sequence[StoredCondition] | None) -> tuple[ClaimCondition, ...]:
+def load_conditions(stored: object) -> tuple[ClaimCondition, ...]:
     """Return the compiled conditions of an integration; `None` means no conditions.
 
-    A stored condition that cannot be understood becomes a condition that always fails. Compiled lists are cached.
+    A stored condition that cannot be understood becomes a condition that always fails, and so does any other value.
     """
     if stored is None:
         return ()
-    try:
-        text = orjson.dumps(stored, default=dict)
-    except TypeError:
-        return _INVALID_CONDITION
-    return parse_conditions(text)
-
-
-@lru_cache(maxsize=512)
-def parse_conditions(text: bytes | str) -> tuple[ClaimCondition, ...]:
-    """Return the conditions in a JSON text; see `load_conditions`."""
-    try:
-        stored = orjson.loads(text)
-    except ValueError:
-        return _INVALID_CONDITION
-    return tuple(_load(item) for item in stored) if isinstance(stored, list) else _INVALID_CONDITION
+    return tuple(map(_load, stored if isinstance(stored, list | tuple) else [None]))
 
 
 def evaluate_conditions(conditions: Iterable[ClaimCondition], claims: Mapping[str, object]) -> list[RuleCheck]:
@@ -129,7 +112,7 @@ def _walk(claims: Mapping[str, object], path: tuple[str, ...]) -> object:
 
 def _load(stored: object) -> ClaimCondition:
     try:
-        if not isinstance(stored, dict) or not MEMBERS.issuperset(stored):
+        if not isinstance(stored, Mapping) or not MEMBERS.issuperset(stored):
             raise ValueError("not a condition, or one of another release")
         return _compile(stored)
     except (KeyError, TypeError, ValueError):
@@ -160,7 +143,7 @@ def _texts_of(value: object) -> list[str]:
 
 
 def _not_understood(stored: object) -> ClaimCondition:
-    claim = stored.get("claim") if isinstance(stored, dict) else None
+    claim = stored.get("claim") if isinstance(stored, Mapping) else None
     shown = claim if isinstance(claim, str) else "condition"
     return ClaimCondition(
         claim=shown,
@@ -168,11 +151,8 @@ def _not_understood(stored: object) -> ClaimCondition:
         expected="a stored condition that can be understood: save it again",
         is_met_by=lambda _value: False,
         # Fail closed, except that a condition that was stored as report-only continues to only report.
-        report_only=isinstance(stored, dict) and stored.get("report_only") is True,
+        report_only=isinstance(stored, Mapping) and stored.get("report_only") is True,
         value_type="any",
         rule=f"claim {shown}",
         is_understood=False,
     )
-
-
-_INVALID_CONDITION = (_not_understood(None),)

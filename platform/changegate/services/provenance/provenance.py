@@ -4,8 +4,6 @@ All values come from the verified claims of an exchange and are copied once, whe
 with a claim layout, further claims are copied; for all others only issuer and subject, which mean the same everywhere.
 """
 
-from functools import lru_cache
-
 from changegate.database.packed import PackedJSON
 from changegate.models import Task
 from changegate.models.base import Entry
@@ -63,7 +61,6 @@ def _fitted(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - len(CUT)] + CUT
 
 
-@lru_cache
 def _length(field: str) -> int:
     entry: Entry = Task.__table__.c[field].info["entry"]
     return entry.max_length or 0

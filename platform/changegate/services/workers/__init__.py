@@ -1,4 +1,4 @@
-"""Workers of the Change Management API: work that a caller asks for, and whose outcome the caller polls.
+"""Workers of the Change Management API: work that a caller requests, and whose outcome the caller polls.
 
 Begin with `workers`. A package that has a type of work registers a function for it by the decorator `does`.
 """

@@ -55,7 +55,7 @@ class WorkOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """What work is about: the request, and who has asked for it. The work acts without the limits of their token."""
+    """The request, the change, and the caller of some work. The work acts without the limits of the caller's token."""
 
     request: Mapping[str, Any]
     change: str | None

@@ -156,7 +156,7 @@ class Matching:
         return select(*page.c, total)
 
     def _matches(self) -> tuple[Callable[..., Select[Any]], Select[Any]]:
-        """Return what builds the statement for all matches in their order or `backwards`, and that for their count."""
+        """Return the function that builds the statement of all matches, in either order, and that of their count."""
         if self._sort_key is None or not searches_text(self._query):
             # Uncorrelated: otherwise, SQLAlchemy would omit the FROM of the subquery, since the page reads the same
             # table.
