@@ -20,7 +20,8 @@ from changegate.services.tables.queries.query_measure import MAX_LOOKUPS
 from changegate.services.tables.reading.matching import Matching
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.upkeep import index_texts
-from tests.support.queries import ADMIN, ROOT, find, statement_of
+from tests.support.people import ADMIN, ROOT
+from tests.support.queries import find, statement_of
 
 pytestmark = pytest.mark.usefixtures("either_app_context")
 WORD = "123TEXTQUERY321="
