@@ -34,7 +34,9 @@ from tests.support.speedups import (
 )
 
 # Their fixtures are for all tests.
-pytest_plugins = [f"tests.support.{name}" for name in ("postgres", "faulty_route", "token_desk", "grant_desk")]
+pytest_plugins = [
+    f"tests.support.{name}" for name in ("postgres", "faulty_route", "token_desk", "grant_desk", "provider_site")
+]
 ADMIN_PASSWORD = "correct horse battery"
 BASE_URL = "https://change.example.com"
 # By default, Python collects garbage after 700 objects, which is many times in each test. An application has about

@@ -1,19 +1,11 @@
-"""An instance that trusts one provider."""
-
-from collections.abc import Iterator
+"""The administrator at the Table API."""
 
 import pytest
-from flask import Flask
+from flask.testing import FlaskClient
 
-from tests.support.token_desk import Integration, TokenDesk, token_desk
-
-
-@pytest.fixture
-def desk(app: Flask) -> Iterator[TokenDesk]:
-    with token_desk(app) as opened:
-        yield opened
+from tests.support.table_api import TableApi
 
 
 @pytest.fixture
-def integration(desk: TokenDesk) -> Integration:
-    return desk.register()
+def api(client: FlaskClient, admin: dict[str, str]) -> TableApi:
+    return TableApi(client, admin)

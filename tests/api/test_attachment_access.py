@@ -1,6 +1,6 @@
 """A file is as readable, and as writable, as the record it belongs to; a token also needs a scope."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from changegate.services.users.accounts import create_user
 from tests.conftest import basic
 from tests.support.attachment_api import ATTACHMENTS, CHANGE, AttachmentApi
 from tests.support.table_api import TableApi, error_of, result_of
-from tests.support.token_desk import ROBOT, TokenDesk, token_desk
+from tests.support.token_desk import ROBOT, TokenDesk
 
 PASSWORD = "itil itil itil"
 NOBODYS = "0" * 32
@@ -107,12 +107,6 @@ def test_a_table_without_updates_accepts_no_files(acting: As, table: str) -> Non
     records = result_of(TableApi(root.client, root.headers, f"/api/now/table/{table}").page(limit=1))
     record = records[0]["sys_id"] if records else NOBODYS
     assert root.upload(record, table=table).status_code == (403 if records else 404)
-
-
-@pytest.fixture
-def desk(app: Flask) -> Iterator[TokenDesk]:
-    with token_desk(app) as opened:
-        yield opened
 
 
 def allow(desk: TokenDesk, *methods: str, table: str = CHANGE) -> None:

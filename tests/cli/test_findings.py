@@ -1,24 +1,17 @@
 """`changegate findings`."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
 from flask import Flask
 
 from tests.cli.conftest import Run
-from tests.support.token_desk import Integration, TokenDesk, token_desk
+from tests.support.token_desk import Integration, TokenDesk
 
 
 @pytest.fixture
 def run(run_prepared: Run) -> Run:
     return run_prepared
-
-
-@pytest.fixture
-def desk(app: Flask) -> Iterator[TokenDesk]:
-    with token_desk(app) as opened:
-        yield opened
 
 
 @pytest.fixture

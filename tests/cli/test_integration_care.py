@@ -2,27 +2,19 @@
 
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
-from flask import Flask
 
 from changegate.services.oauth.event_bounds import MOST, write_counts
 from tests.cli.conftest import Run
 from tests.support.certificates import certificate, pem
 from tests.support.forge import jwk, key_set_document, rsa_key
-from tests.support.token_desk import Integration, TokenDesk, token_desk
+from tests.support.token_desk import Integration, TokenDesk
 
 SECRET = "0123456789abcdefghijklmnopqrstuv"
-
-
-@pytest.fixture
-def desk(app: Flask) -> Iterator[TokenDesk]:
-    with token_desk(app) as opened:
-        yield opened
 
 
 @pytest.fixture

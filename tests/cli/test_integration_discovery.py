@@ -1,21 +1,14 @@
 """`changegate integration create` with only an issuer, a JWKS URL, or a token."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Run
-from tests.support.provider_site import JWKS, ProviderSite, provider_site
+from tests.support.provider_site import JWKS, ProviderSite
 
 CREATE = ("integration", "create", "--run-as", "admin", "--public", "--json")
-
-
-@pytest.fixture
-def site() -> Iterator[ProviderSite]:
-    with provider_site() as found:
-        yield found
 
 
 @pytest.fixture

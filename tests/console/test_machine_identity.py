@@ -2,7 +2,6 @@
 
 import html
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -19,18 +18,11 @@ from changegate.models.oauth_exchange import new_correlation_id
 from changegate.services.hygiene.history import History, PeriodCounts
 from tests.console.conftest import SignIn
 from tests.console.visitor import Visitor
-from tests.support.token_desk import ROBOT, TokenDesk, token_desk
+from tests.support.token_desk import ROBOT, TokenDesk
 
 OVERVIEW = "/machine-identity"
 IDENTITIES = "/machine-identity/identities"
 START = datetime(2026, 7, 15, 0, tzinfo=UTC)
-
-
-@pytest.fixture
-def desk(app: Flask) -> Iterator[TokenDesk]:
-    """Open a desk that tokens can be got at."""
-    with token_desk(app) as opened:
-        yield opened
 
 
 def tile(text: str, label: str) -> str:

@@ -1,7 +1,6 @@
 """Manage Tokens: live tokens are listed and revoked, and a token is never shown."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from flask import Flask
@@ -10,16 +9,9 @@ from tests.console.integrations.test_views import ATTACK
 from tests.console.visitor import Visitor, forms_of
 from tests.support.id_token_desk import read, register_id_token
 from tests.support.statements import counted_statements
-from tests.support.token_desk import ROBOT, Integration, TokenDesk, token_desk
+from tests.support.token_desk import ROBOT, Integration, TokenDesk
 
 TOKENS = "/tokens"
-
-
-@pytest.fixture
-def desk(app: Flask) -> Iterator[TokenDesk]:
-    """Open a desk that tokens can be got at."""
-    with token_desk(app) as opened:
-        yield opened
 
 
 @pytest.fixture

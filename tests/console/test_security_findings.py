@@ -1,7 +1,6 @@
 """Security Findings: the score, each finding, and a link to the field that fixes it."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,16 +13,9 @@ from tests.console.conftest import SignIn
 from tests.console.integrations.test_views import ATTACK
 from tests.console.visitor import Visitor
 from tests.support.statements import counted_statements
-from tests.support.token_desk import Integration, TokenDesk, token_desk
+from tests.support.token_desk import Integration, TokenDesk
 
 FINDINGS = "/machine-identity/findings"
-
-
-@pytest.fixture
-def desk(app: Flask) -> Iterator[TokenDesk]:
-    """Open a desk that integrations can be registered at."""
-    with token_desk(app) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from changegate.database.turns import has_turn
 from changegate.extensions import db
 from changegate.services.users import verified_passwords
 from changegate.unproxied import current_request
-from tests.support.token_desk import TokenDesk, token_desk
+from tests.support.token_desk import TokenDesk
 
 TIMEOUT = 10.0
 LONG_STATEMENT = (
@@ -30,12 +30,6 @@ LONG_STATEMENT = (
 def pool() -> Iterator[ThreadPoolExecutor]:
     with ThreadPoolExecutor(4) as threads:
         yield threads
-
-
-@pytest.fixture
-def desk(app: Flask) -> Iterator[TokenDesk]:
-    with token_desk(app) as opened:
-        yield opened
 
 
 def call(app: Any) -> bytes:

@@ -1,6 +1,6 @@
 """Every blueprint says who may call it, and every endpoint keeps to it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from flask import Flask
@@ -11,7 +11,7 @@ from changegate.api import auth
 from changegate.console import guards
 from tests.conftest import ADMIN_PASSWORD, basic
 from tests.guards.audiences import AUDIENCES, Audience, Endpoint, list_endpoints
-from tests.support.token_desk import TokenDesk, token_desk
+from tests.support.token_desk import TokenDesk
 
 GUARDS = {
     auth.allow_anyone,
@@ -26,12 +26,6 @@ BASIC_OR_BEARER = {Audience.CALLERS, Audience.INTEGRATION_ADMINISTRATORS_BY_API}
 # What people without a role are answered where integrations are.
 REFUSED_PEOPLE = {Audience.INTEGRATION_ADMINISTRATORS: 403, Audience.INTEGRATION_OWNERS: 404}
 PASSWORD = "itil itil itil"
-
-
-@pytest.fixture
-def desk(app: Flask) -> Iterator[TokenDesk]:
-    with token_desk(app) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -111,3 +111,11 @@ class GrantDesk:
         """Return the rules of the newest event and whether each was met."""
         event = self.desk.last_event()
         return {row[0]: row[1] is None for row in (event.rules or () if event else ())}
+
+
+@pytest.fixture
+def grants(desk: TokenDesk) -> GrantDesk:
+    """Open a desk at which Maria has a password."""
+    made = GrantDesk(desk)
+    made.add_maria()
+    return made

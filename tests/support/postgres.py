@@ -243,6 +243,13 @@ def either_app_context(either_app: Flask) -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def at_work(either_app: Flask) -> Iterator[Flask]:
+    """Return an application on SQLite, then one on PostgreSQL; the test runs in its context."""
+    with either_app.app_context():
+        yield either_app
+
+
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def shared_app(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, prepared_database: bytes

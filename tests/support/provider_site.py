@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
+
 from tests.support.forge import ec_key, forge, jwk, key_set_document, rsa_key
 from tests.support.misbehaving_jwks import MisbehavingJwks, misbehaving_jwks, reply
 
@@ -61,3 +63,10 @@ def provider_site() -> Iterator[ProviderSite]:
 
         server.answer = answer
         yield site
+
+
+@pytest.fixture
+def site() -> Iterator[ProviderSite]:
+    """Return a site."""
+    with provider_site() as found:
+        yield found

@@ -170,6 +170,19 @@ def allowed_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def desk(app: Flask) -> Iterator[TokenDesk]:
+    """Open a desk on SQLite."""
+    with token_desk(app) as opened:
+        yield opened
+
+
+@pytest.fixture
+def integration(desk: TokenDesk) -> Integration:
+    """Register an integration."""
+    return desk.register()
+
+
+@pytest.fixture
 def either_desk(allowed_loopback: None, either_app: Flask) -> Iterator[TokenDesk]:
     """Open a desk on SQLite, then one on PostgreSQL."""
     with token_desk(either_app) as opened:

@@ -27,13 +27,6 @@ def settings() -> dict[str, str]:
 
 
 @pytest.fixture
-def grants(desk: TokenDesk) -> GrantDesk:
-    made = GrantDesk(desk)
-    made.add_maria()
-    return made
-
-
-@pytest.fixture
 def clients(grants: GrantDesk, desk: TokenDesk) -> dict[str, Integration]:
     """A client of each type; that of an ID token trusts the same provider as that of the JWT bearer grant."""
     trust = {"issuer": "https://ci.example.com", "audiences": ["https://change.example.com"], "algorithms": ["RS256"]}

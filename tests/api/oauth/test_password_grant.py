@@ -37,13 +37,6 @@ ELSEWHERE = "192.0.2.7"
 
 
 @pytest.fixture
-def grants(desk: TokenDesk) -> GrantDesk:
-    made = GrantDesk(desk)
-    made.add_maria()
-    return made
-
-
-@pytest.fixture
 def mobile(grants: GrantDesk) -> Integration:
     return grants.register(GRANT, scopes=("change_request.create", "change_request.read"))
 

@@ -28,13 +28,6 @@ INACTIVE = {"active": False}
 
 
 @pytest.fixture
-def grants(desk: TokenDesk) -> GrantDesk:
-    made = GrantDesk(desk)
-    made.add_maria()
-    return made
-
-
-@pytest.fixture
 def mobile(grants: GrantDesk) -> Integration:
     return registered(grants)
 

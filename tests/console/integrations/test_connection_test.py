@@ -2,7 +2,6 @@
 
 import html
 import re
-from collections.abc import Iterator
 
 import pytest
 from flask import Flask
@@ -12,7 +11,7 @@ from tests.console.visitor import Visitor, forms_of
 from tests.support.forge import jwk, key_set_document, rsa_key
 from tests.support.misbehaving_jwks import MisbehavingJwks, misbehaving_jwks, reply
 from tests.support.postponing import served
-from tests.support.provider_site import JWKS, OPENID, ProviderSite, provider_site
+from tests.support.provider_site import JWKS, OPENID, ProviderSite
 
 NEW = "/inbound-integrations/new/jwt-bearer"
 FORM = f"{NEW}/form"
@@ -124,12 +123,6 @@ def use(visitor: Visitor, text: str, path: str = f"{NEW}/edit", **typed: str):
     page = visitor.client.post(path, data=fields | {"step": html.unescape(step)})
     assert "The keys of this URL can be used." in page.text
     return forms_of(page).forms["integration"]
-
-
-@pytest.fixture
-def site() -> Iterator[ProviderSite]:
-    with provider_site() as found:
-        yield found
 
 
 @pytest.mark.parametrize("entered", [OPENID, ""], ids=["discovery URL", "issuer"])

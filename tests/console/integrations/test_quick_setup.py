@@ -2,7 +2,6 @@
 
 import logging
 import re
-from collections.abc import Iterator
 from unittest import mock
 
 import pytest
@@ -29,7 +28,7 @@ from tests.support.certificates import certificate, pem
 from tests.support.forge import ec_key, forge, jwk, key_set_document, rsa_key
 from tests.support.misbehaving_jwks import reply
 from tests.support.postponing import served
-from tests.support.provider_site import JWKS, OPENID, ProviderSite, provider_site
+from tests.support.provider_site import JWKS, OPENID, ProviderSite
 
 LIST = "/inbound-integrations"
 NEW = f"{LIST}/new/jwt-bearer"
@@ -37,12 +36,6 @@ GITHUB = "https://token.actions.githubusercontent.com"
 CLUSTER = "https://kubernetes.default.svc.cluster.local"
 REMEDY = PRESETS["kubernetes"].keys_advice
 ATTACK = "<script>alert(1)</script>\"'>"
-
-
-@pytest.fixture
-def site() -> Iterator[ProviderSite]:
-    with provider_site() as found:
-        yield found
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The tabs of an integration, its history, and its deletion."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from flask import Flask
@@ -17,7 +16,7 @@ from changegate.services.tables.writing.records import create_record
 from tests.console.conftest import ROOT, Change, SignIn
 from tests.console.integrations.test_views import ATTACK, record_path
 from tests.console.visitor import Visitor, forms_of
-from tests.support.token_desk import TokenDesk, token_desk
+from tests.support.token_desk import TokenDesk
 
 TABS = ("", "/keys", "/events", "/run", "/history")
 
@@ -25,12 +24,6 @@ TABS = ("", "/keys", "/events", "/run", "/history")
 @pytest.fixture
 def path(integration: Registered) -> str:
     return record_path(integration)
-
-
-@pytest.fixture
-def desk(app: Flask) -> Iterator[TokenDesk]:
-    with token_desk(app) as opened:
-        yield opened
 
 
 def current_tab(text: str) -> str:

@@ -1,24 +1,13 @@
 """Run this: the snippets of an integration, and the line that shows whether they worked."""
 
-from collections.abc import Iterator
-
-import pytest
-from flask import Flask
-
 from changegate.services.integrations.saving import Registered
 from tests.console.conftest import SignIn
 from tests.console.integrations.test_views import ATTACK, record_path
 from tests.console.visitor import Visitor
 from tests.support.id_token_desk import register_id_token
-from tests.support.token_desk import AUDIENCE, Integration, TokenDesk, token_desk
+from tests.support.token_desk import AUDIENCE, Integration, TokenDesk
 
 WAITING, WORKS, ENABLE = "Waiting for the first exchange", "It works.", "enable it before you run this"
-
-
-@pytest.fixture
-def desk(app: Flask) -> Iterator[TokenDesk]:
-    with token_desk(app) as opened:
-        yield opened
 
 
 def run_path(integration: Integration) -> str:

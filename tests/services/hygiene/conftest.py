@@ -6,14 +6,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from flask import Flask
 
 from changegate.extensions import db
 from changegate.schemas import presets
 from changegate.services.hygiene.assessment import Assessment, assess
 from changegate.services.hygiene.finding import Finding
 from tests.conftest import Clock
-from tests.support.token_desk import AUDIENCE, Integration, TokenDesk, token_desk
+from tests.support.token_desk import AUDIENCE, Integration, TokenDesk
 
 KNOWN = presets
 CONDITION = {
@@ -69,13 +68,6 @@ class HygieneDesk:
     def cared_for(self) -> dict[str, Any]:
         """Return the fields of an integration with an owner."""
         return {"owner": "admin", "review_date": f"{(self.clock() + timedelta(days=300)).date()}"}
-
-
-@pytest.fixture
-def desk(app: Flask) -> Iterator[TokenDesk]:
-    """Open a desk; the test runs in the application's context and sees what it commits."""
-    with token_desk(app) as opened, app.app_context():
-        yield opened
 
 
 @pytest.fixture

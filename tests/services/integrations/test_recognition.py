@@ -2,7 +2,6 @@
 
 import json
 import logging
-from collections.abc import Iterator
 from datetime import timedelta
 from unittest import mock
 
@@ -23,17 +22,11 @@ from changegate.services.keys.key_store import KeyStore, key_store
 from tests.support.certificates import certificate, pem
 from tests.support.forge import ec_key, forge, jwk, key_set_document, rsa_key
 from tests.support.misbehaving_jwks import reply
-from tests.support.provider_site import JWKS, OAUTH, OPENID, ProviderSite, provider_site
+from tests.support.provider_site import JWKS, OAUTH, OPENID, ProviderSite
 
 pytestmark = pytest.mark.usefixtures("app_context")
 GITHUB = "https://token.actions.githubusercontent.com"
 TENANT = "5f0a1b52-7c44-4e6b-9d0f-3c1f2a7b8e90"
-
-
-@pytest.fixture
-def site() -> Iterator[ProviderSite]:
-    with provider_site() as found:
-        yield found
 
 
 def recognized(text: str, store: KeyStore | None = None) -> Recognition:
