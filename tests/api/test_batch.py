@@ -21,11 +21,6 @@ JSON = [{"name": "Content-Type", "value": "application/json"}]
 MISSING = f"{CHANGES}/{'0' * 32}"
 
 
-@pytest.fixture
-def api(client: FlaskClient, admin: dict[str, str]) -> TableApi:
-    return TableApi(client, admin)
-
-
 def item(identifier: object, method: str, url: str, body: Any = None, **more: Any) -> dict[str, Any]:
     sent = {} if body is None else {"body": b64encode(orjson.dumps(body)).decode(), "headers": JSON}
     return {"id": identifier, "method": method, "url": url, **sent, **more}

@@ -36,11 +36,6 @@ def settings() -> dict[str, str]:
     return {"cors_origins": "https://ops.example.com, http://localhost:3000, https://*.tools.example.com"}
 
 
-@pytest.fixture
-def api(client: FlaskClient, admin: dict[str, str]) -> TableApi:
-    return TableApi(client, admin)
-
-
 def cors_headers(response: TestResponse) -> dict[str, str]:
     return {name: value for name, value in response.headers if name.startswith("Access-Control-")}
 

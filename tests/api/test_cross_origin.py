@@ -43,11 +43,6 @@ OWN: list[dict[str, str]] = [
 JSON = {"Content-Type": "application/json"}
 
 
-@pytest.fixture
-def api(client: FlaskClient, admin: dict[str, str]) -> TableApi:
-    return TableApi(client, admin)
-
-
 @pytest.mark.parametrize("sent", FOREIGN, ids=str)
 def test_a_write_with_basic_from_another_origin_is_refused(api: TableApi, sent: dict[str, str]) -> None:
     response = api.client.post(CHANGES, json={}, headers=api.headers | sent)

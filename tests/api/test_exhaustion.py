@@ -18,11 +18,6 @@ STATS = "/api/now/stats/change_request"
 MEGABYTE = 1024 * 1024
 
 
-@pytest.fixture
-def api(client: FlaskClient, admin: dict[str, str]) -> TableApi:
-    return TableApi(client, admin)
-
-
 def test_a_batch_reads_no_more_of_a_file_than_it_may_answer(api: TableApi, monkeypatch: pytest.MonkeyPatch) -> None:
     change = api.created()["sys_id"]
     path = f"/api/now/attachment/file?table_name=change_request&table_sys_id={change}&file_name=a.bin"

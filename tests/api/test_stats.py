@@ -18,11 +18,6 @@ STATS = "/api/now/stats/change_request"
 
 
 @pytest.fixture
-def api(client: FlaskClient, admin: dict[str, str]) -> TableApi:
-    return TableApi(client, admin)
-
-
-@pytest.fixture
 def stats(client: FlaskClient, admin: dict[str, str]) -> Callable[..., TestResponse]:
     def ask(path: str = STATS, *, filters: dict[str, str] | None = None, **params: str) -> TestResponse:
         query = {f"sysparm_{name}": value for name, value in params.items()} | (filters or {})

@@ -7,7 +7,6 @@ from urllib.parse import quote
 
 import pytest
 from flask import Flask
-from flask.testing import FlaskClient
 from sqlalchemy import func, select
 
 from changegate.extensions import db
@@ -22,11 +21,6 @@ from tests.support.token_desk import Integration, TokenDesk
 HOST = "https://change.example.com"
 UNKNOWN = "sysparm_tiny: no query is kept for you under this token and this path"
 UNREADABLE = "Exception while reading request"
-
-
-@pytest.fixture
-def api(client: FlaskClient, admin: dict[str, str]) -> TableApi:
-    return TableApi(client, admin)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """A write that is sent with the commit: one call to SQLite, and never apart from the rest of its transaction."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -23,12 +22,6 @@ INSERT_MEMBER = Prepared(insert(MEMBERS), MEMBERS.columns.keys())
 
 class Refused(Exception):
     """What the tests make of a broken rule of the database."""
-
-
-@pytest.fixture
-def at_work(either_app: Flask) -> Iterator[Flask]:
-    with either_app.app_context():
-        yield either_app
 
 
 def _row(**values: Any) -> dict[str, Any]:

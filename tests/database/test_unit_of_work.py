@@ -1,7 +1,5 @@
 """Units of work: Core statements and the ORM share a connection, a commit and an end."""
 
-from collections.abc import Iterator
-
 import pytest
 from flask import Flask
 from sqlalchemy import event, insert, select
@@ -13,12 +11,6 @@ from changegate.models import SysUserGroup
 from changegate.models.base import new_sys_id, utc_now
 
 GROUPS = SysUserGroup.__table__
-
-
-@pytest.fixture
-def at_work(either_app: Flask) -> Iterator[Flask]:
-    with either_app.app_context():
-        yield either_app
 
 
 def _insert(name: str) -> None:

@@ -1,6 +1,6 @@
 """One transaction for Core and ORM alike, on both databases."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from flask import Flask
@@ -12,12 +12,6 @@ from changegate.models import SysUser
 from changegate.models.base import new_sys_id
 
 Write = Callable[[str], None]
-
-
-@pytest.fixture
-def at_work(either_app: Flask) -> Iterator[Flask]:
-    with either_app.app_context():
-        yield either_app
 
 
 def by_core(name: str) -> None:

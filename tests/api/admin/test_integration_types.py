@@ -17,11 +17,6 @@ OTHERS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture
-def api(client: FlaskClient, admin: dict[str, str]) -> IntegrationApi:
-    return IntegrationApi(client, admin)
-
-
 @pytest.mark.parametrize("connection_type", TYPES)
 def test_answers_the_fields_of_its_type_as_the_document_says(
     api: IntegrationApi, client: FlaskClient, admin: dict[str, str], connection_type: str

@@ -28,11 +28,6 @@ PASSWORD = "itil itil itil"
 EVERY_FIELD = sorted({name for one in TYPES.values() for name in one.fields})
 
 
-@pytest.fixture
-def api(client: FlaskClient, admin: dict[str, str]) -> IntegrationApi:
-    return IntegrationApi(client, admin)
-
-
 def test_registers_an_integration_and_shows_its_secret_this_once(api: IntegrationApi, client: FlaskClient) -> None:
     response = api.send("POST", "", {**LEAST, "token_format": "JWT"})
     made = response.get_json()["result"]

@@ -19,11 +19,6 @@ RECORD_MISSING = ("No Record found", "Record doesn't exist or ACL restricts the 
 JSON = {"Content-Type": "application/json"}
 
 
-@pytest.fixture
-def api(client: FlaskClient, admin: dict[str, str]) -> TableApi:
-    return TableApi(client, admin)
-
-
 CREDENTIALS: list[dict[str, str]] = [
     {},
     basic("admin", "wrong wrong"),

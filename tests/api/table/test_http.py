@@ -20,11 +20,6 @@ MISSING = "0" * 32
 
 
 @pytest.fixture
-def api(client: FlaskClient, admin: dict[str, str]) -> TableApi:
-    return TableApi(client, admin)
-
-
-@pytest.fixture
 def change(api: TableApi) -> dict[str, Any]:
     return api.created(short_description="before")
 

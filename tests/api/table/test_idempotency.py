@@ -4,9 +4,7 @@ import hashlib
 from typing import Any
 
 import orjson
-import pytest
 from flask import Flask
-from flask.testing import FlaskClient
 from sqlalchemy import text
 from werkzeug.test import TestResponse
 
@@ -15,11 +13,6 @@ from tests.conftest import Clock, basic
 from tests.support.table_api import CHANGES, TableApi, error_of, result_of
 
 BODY = {"short_description": "once", "correlation_id": "build-42"}
-
-
-@pytest.fixture
-def api(client: FlaskClient, admin: dict[str, str]) -> TableApi:
-    return TableApi(client, admin)
 
 
 def create(api: TableApi, key: str, body: Any = BODY, path: str = CHANGES) -> TestResponse:

@@ -25,11 +25,6 @@ LINK = re.compile(r'<([^>]+)>;rel="(\w+)"')
 
 
 @pytest.fixture
-def api(client: FlaskClient, admin: dict[str, str]) -> TableApi:
-    return TableApi(client, admin)
-
-
-@pytest.fixture
 def seven(api: TableApi) -> list[dict[str, Any]]:
     return [api.created(short_description=f"number {digit}", priority=1 + digit % 4) for digit in range(7)]
 

@@ -31,11 +31,6 @@ FIELD_NAMES = """
 
 
 @pytest.fixture
-def api(client: FlaskClient, admin: dict[str, str]) -> TableApi:
-    return TableApi(client, admin)
-
-
-@pytest.fixture
 def change(api: TableApi) -> dict[str, Any]:
     return api.created(short_description="Open port 8443", start_date="2026-01-31 08:30:00", priority=2)
 

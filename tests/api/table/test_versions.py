@@ -34,11 +34,6 @@ def client(either_app: Flask) -> FlaskClient:
 
 
 @pytest.fixture
-def api(client: FlaskClient, admin: dict[str, str]) -> TableApi:
-    return TableApi(client, admin)
-
-
-@pytest.fixture
 def change(api: TableApi) -> str:
     return str(api.created(short_description="before")["sys_id"])
 

@@ -17,11 +17,6 @@ UNREADABLE = "Exception while reading request"
 
 
 @pytest.fixture
-def api(client: FlaskClient, admin: dict[str, str]) -> TableApi:
-    return TableApi(client, admin)
-
-
-@pytest.fixture
 def change(api: TableApi) -> dict[str, Any]:
     return api.created(short_description="before", description="long", correlation_id="42")
 

@@ -21,11 +21,6 @@ UNREADABLE = "Exception while reading request"
 
 
 @pytest.fixture
-def api(client: FlaskClient, admin: dict[str, str]) -> TableApi:
-    return TableApi(client, admin)
-
-
-@pytest.fixture
 def xml_api(client: FlaskClient, admin: dict[str, str]) -> TableApi:
     return TableApi(client, admin | XML)
 

@@ -1,7 +1,6 @@
 """Versions of the process: each content of its records, and under which one a change moved and was decided about."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -22,12 +21,6 @@ from tests.support.people import ROOT, add_account
 
 MODELS, POLICIES = (next(kind for kind in KINDS if kind.key == key) for key in ("models", "policies"))
 VERSIONS = ChgProcessVersion.__table__
-
-
-@pytest.fixture
-def at_work(either_app: Flask) -> Iterator[Flask]:
-    with either_app.app_context():
-        yield either_app
 
 
 def versions_since(number: int) -> list[tuple[str, str]]:

@@ -1,7 +1,6 @@
 """Journals on both databases: docs/reference/change-records.md#journals."""
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -24,12 +23,6 @@ GHOST = Caller("0" * 32, "ghost", Permissions(frozenset({"admin"})))
 CHANGES = get_table("change_request")
 NOTES = {"work_notes": ("work_notes",)}
 STAMP = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
-
-
-@pytest.fixture
-def at_work(either_app: Flask) -> Iterator[Flask]:
-    with either_app.app_context():
-        yield either_app
 
 
 def created(**fields: Any) -> str:

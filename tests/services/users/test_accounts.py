@@ -1,6 +1,5 @@
 """Users and their passwords, on both databases."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -29,12 +28,6 @@ GUESS = Guess("192.0.2.1", "ann")
 # Read before the tests replace it by a cheap one.
 NOBODYS_HASH = accounts._NOBODYS_HASH
 NOT_TEXT = ["\0", "a\0b", "\ud800"]
-
-
-@pytest.fixture
-def at_work(either_app: Flask) -> Iterator[Flask]:
-    with either_app.app_context():
-        yield either_app
 
 
 def made(user_name: str = "ann", *roles: str, **changes: Any) -> accounts.SysUser:

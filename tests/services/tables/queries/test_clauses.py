@@ -1,7 +1,5 @@
 """From a query to its clause and order: what is dropped, what is refused, and what it costs."""
 
-from collections.abc import Iterator
-
 import pytest
 from flask import Flask
 from sqlalchemy import insert, text
@@ -19,13 +17,6 @@ from tests.support.queries import ROOT, find
 from tests.support.statements import counted_statements
 
 ANN = Caller("a" * 32, "ann", Permissions(frozenset()))
-
-
-@pytest.fixture
-def at_work(either_app: Flask) -> Iterator[None]:
-    with either_app.app_context():
-        insert_rows()
-        yield
 
 
 def where(query: str, caller: Caller = ROOT) -> object:

@@ -1,22 +1,11 @@
 """How much a query may ask, and that all of it runs on both databases."""
 
-from collections.abc import Iterator
-
 import pytest
-from flask import Flask
 
 from changegate.errors import RequestUnreadable
 from changegate.services.tables.queries.query_measure import MAX_QUERY_CONDITIONS, MAX_RELATED, MAX_VALUES
-from tests.support.change_rows import HOW_MANY, insert_rows
+from tests.support.change_rows import HOW_MANY
 from tests.support.queries import find
-
-
-@pytest.fixture
-def at_work(either_app: Flask) -> Iterator[None]:
-    with either_app.app_context():
-        insert_rows()
-        yield
-
 
 MANY = 2300
 # A term, what joins many of it, and how many changes they find.

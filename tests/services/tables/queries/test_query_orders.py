@@ -1,7 +1,5 @@
 """The order that a query asks for, on both databases."""
 
-from collections.abc import Iterator
-
 import pytest
 from flask import Flask
 
@@ -10,15 +8,7 @@ from changegate.services.tables.queries.clauses import MAX_ORDERS, order_clauses
 from changegate.services.tables.queries.encoded_query import Order
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.walks import Walks
-from tests.support.change_rows import insert_rows
 from tests.support.queries import ROOT, find
-
-
-@pytest.fixture
-def at_work(either_app: Flask) -> Iterator[None]:
-    with either_app.app_context():
-        insert_rows()
-        yield
 
 
 @pytest.mark.usefixtures("at_work")

@@ -1,26 +1,16 @@
 """No query, whatever is in it, is a fault or anything but a query, on both databases."""
 
-from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
-from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from changegate.errors import RequestUnreadable
 from changegate.services.tables.queries.comparison import MAX_FRAGMENT
 from changegate.services.tables.queries.operator_names import NAMES, OTHER_SPELLINGS
-from tests.support.change_rows import KINDS, insert_rows
+from tests.support.change_rows import KINDS
 from tests.support.queries import find
-
-
-@pytest.fixture
-def at_work(either_app: Flask) -> Iterator[None]:
-    with either_app.app_context():
-        insert_rows()
-        yield
-
 
 HOSTILE = [
     "\0",

@@ -44,12 +44,6 @@ ALL_WITH_WALKS = Shape(
 
 
 @pytest.fixture
-def at_work(either_app: Flask) -> Iterator[Flask]:
-    with either_app.app_context():
-        yield either_app
-
-
-@pytest.fixture
 def on_sqlite(app: Flask) -> Iterator[Flask]:
     with app.app_context():
         yield app

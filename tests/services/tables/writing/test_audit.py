@@ -1,6 +1,5 @@
 """The audit trail on both databases: docs/reference/change-records.md#related-tables."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,12 +20,6 @@ from tests.support.statements import counted_statements
 
 CHANGES = get_table("change_request")
 USERS = get_table("sys_user")
-
-
-@pytest.fixture
-def at_work(either_app: Flask) -> Iterator[Flask]:
-    with either_app.app_context():
-        yield either_app
 
 
 def trail(sys_id: str) -> list[tuple[str | None, ...]]:

@@ -1,6 +1,5 @@
 """From the fields of a request to values, on both databases: docs/reference/table-api.md#writes."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -32,12 +31,6 @@ JSON = st.recursive(
 @pytest.fixture
 def settings(request: pytest.FixtureRequest) -> dict[str, str]:
     return getattr(request, "param", {})
-
-
-@pytest.fixture
-def at_work(either_app: Flask) -> Iterator[Flask]:
-    with either_app.app_context():
-        yield either_app
 
 
 def read(fields: dict[str, Any], current: dict[str, Any] | None = None, **options: bool) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Records on both databases: nothing is lost, nothing is written by halves."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -39,12 +39,6 @@ VALUES: dict[str, Any] = {
     "category": "System Software",
     "correlation_id": "x" * 100,
 }
-
-
-@pytest.fixture
-def at_work(either_app: Flask) -> Iterator[Flask]:
-    with either_app.app_context():
-        yield either_app
 
 
 def read(sys_id: str) -> dict[str, Any]:
