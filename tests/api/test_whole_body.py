@@ -6,12 +6,10 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
 from changegate.api.whole_body import WHOLE_BODY
-from changegate.extensions import db
-from changegate.models import ChangeRequest
+from tests.support.change_rows import count_changes
 
 CHANGES = "/api/now/table/change_request"
 FORM = "application/x-www-form-urlencoded"
@@ -25,11 +23,6 @@ def post(client: FlaskClient, path: str, body: bytes, content_type: str = "appli
         path, content_type=content_type, headers=headers, environ_overrides=usual | environ
     )
     return response
-
-
-def count_changes(app: Flask) -> int:
-    with app.app_context():
-        return db.session.execute(select(func.count()).select_from(ChangeRequest)).scalar_one()
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"short_description": "De'])

@@ -10,15 +10,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from changegate.extensions import db
-from changegate.services.integrations.integrations import get_integration, set_active
 from tests.regressions.attack import slug
 from tests.regressions.test_fuzzing import CRASHES, fuzzed, json_values, octets
 from tests.support.attack_forms import ORDER_P256
 from tests.support.forge import as_bytes, b64, ec_key, forge, header, jwk, key_set_document, rsa_key, unb64
 from tests.support.id_token_desk import register_id_token
 from tests.support.misbehaving_jwks import reply
-from tests.support.token_desk import Integration, TokenDesk
+from tests.support.token_desk import TokenDesk
 
 EVERY_ALGORITHM = ["RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "ES512", "EdDSA"]
 
@@ -95,7 +93,7 @@ def test_a_disabled_integration_ends_its_providers_tokens_for_good(desk: TokenDe
     token = desk.assertion()
     assert desk.call(token).status_code == 201
     for is_active in (False, True):
-        _set_active(desk, straight, is_active=is_active)
+        desk.set_active(straight, is_active=is_active)
         assert desk.call(token).status_code == 401
 
 
@@ -111,9 +109,3 @@ def test_any_token_is_answered(desk: TokenDesk, head: bytes, payload: bytes, cha
         register_id_token(desk, run_as=..., user_field="email", user_claim="email")
     for token in (forge(head, payload), desk.assertion(**changes), forge(head, payload)[1:], f"..{b64(payload)}"):
         assert desk.call(token).status_code == 401
-
-
-def _set_active(desk: TokenDesk, integration: Integration, *, is_active: bool) -> None:
-    with desk.app.app_context():
-        set_active(get_integration(integration.client_id), is_active, by="admin")
-        db.session.commit()

@@ -15,7 +15,7 @@ from changegate.errors import JwksFetchFailed
 from changegate.extensions import db
 from changegate.models import OAuthEntityScope, SysUser
 from changegate.schemas.integration import SCHEMAS
-from changegate.services.integrations.integrations import get_integration, rotate_secret, set_active
+from changegate.services.integrations.integrations import get_integration, rotate_secret
 from changegate.services.keys.address_policy import FetchPolicy
 from changegate.services.keys.jwks_fetch import fetch_jwks
 from tests.conftest import Clock
@@ -32,20 +32,14 @@ def test_a_disabled_integration_exchanges_nothing_and_its_tokens_end_for_good(
     desk: TokenDesk, integration: Integration
 ) -> None:
     token = desk.token(integration)
-    switch(desk, integration, is_active=False)
+    desk.set_active(integration, is_active=False)
     assert desk.call(token).status_code == 401
     assert desk.exchange(integration).status_code == 401
     assert desk.last_event().reason == "client_inactive"
 
-    switch(desk, integration, is_active=True)
+    desk.set_active(integration, is_active=True)
     assert desk.call(token).status_code == 401
     assert desk.call(desk.token(integration)).status_code == 201
-
-
-def switch(desk: TokenDesk, integration: Integration, *, is_active: bool) -> None:
-    with desk.app.app_context():
-        set_active(get_integration(integration.client_id), is_active, by="admin")
-        db.session.commit()
 
 
 @pytest.mark.regression("replay: token outlives trust", "CVE-2026-1609")

@@ -8,10 +8,7 @@ from typing import Any
 import pytest
 import requests
 from flask import Flask
-from sqlalchemy import func, select
 
-from changegate.extensions import db
-from changegate.models import ChangeRequest
 from changegate.server import Front
 from changegate.server.bodies import SHORT_BODY_BYTES
 from changegate.server.direct import Loop
@@ -19,6 +16,7 @@ from changegate.server.responses import AT_ONCE_BYTES
 from tests.conftest import ADMIN_PASSWORD
 from tests.server.test_front import run_by
 from tests.support.asgi_client import DISCONNECT, Announced, Client, pieces_of, scope_of
+from tests.support.change_rows import count_changes
 from tests.support.postponing import CHECKS, Runner
 from tests.support.servers import running_changegate
 
@@ -46,11 +44,6 @@ def front(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Front:
 def post(path: str, body: bytes, *headers: tuple[str, str]) -> dict[str, Any]:
     kind = "application/json" if path == CHANGES else "application/x-www-form-urlencoded"
     return scope_of("POST", path, [("Content-Type", kind), ("Content-Length", str(len(body))), *headers])
-
-
-def count_changes(app: Flask) -> int:
-    with app.app_context():
-        return db.session.execute(select(func.count()).select_from(ChangeRequest)).scalar_one()
 
 
 def test_granian_announces_requests_in_the_way_that_is_taken(tmp_path: Path) -> None:

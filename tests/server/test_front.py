@@ -16,14 +16,12 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, select
 
-from changegate.extensions import db
-from changegate.models import ChangeRequest
 from changegate.server import Front, bodies, connections, waits
 from changegate.server.bodies import MOST_DRAINED_BYTES, SHORT_BODY_BYTES
 from changegate.unproxied import current_request
 from tests.support.asgi_client import TIMEOUT_SECONDS, Client, ask, ask_at_once, finish, pieces_of, scope_of
+from tests.support.change_rows import count_changes
 from tests.support.id_token_desk import ONCE, register_id_token
 from tests.support.postponing import CHECKS, Runner, WsgiApp
 from tests.support.token_desk import token_desk
@@ -57,11 +55,6 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waits, "SECONDS", 0.3)
     monkeypatch.setattr(waits, "SECONDS_UNCOUNTED", 0.0)
     monkeypatch.setattr(waits, "SECONDS_BETWEEN_LOOKS", 0.05)
-
-
-def count_changes(app: Flask) -> int:
-    with app.app_context():
-        return db.session.execute(select(func.count()).select_from(ChangeRequest)).scalar_one()
 
 
 def length_of(body: bytes) -> tuple[str, str]:

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import insert
+from flask import Flask
+from sqlalchemy import func, insert, select
 
 from changegate.extensions import db
 from changegate.models import ChangeRequest, SysUser, SysUserGroup
@@ -86,3 +87,9 @@ def insert_rows() -> list[dict[str, Any]]:
     db.session.execute(insert(ChangeRequest.__table__), [{"sys_class_name": "change_request", **row} for row in rows])
     db.session.commit()
     return rows
+
+
+def count_changes(app: Flask) -> int:
+    """Return how many changes an application has stored."""
+    with app.app_context():
+        return db.session.execute(select(func.count()).select_from(ChangeRequest)).scalar_one()

@@ -19,6 +19,7 @@ from changegate.extensions import db
 from changegate.models import OAuthEntity, OAuthExchange
 from changegate.schemas.integration import load_fields
 from changegate.services.access.caller import Caller
+from changegate.services.integrations.integrations import get_integration, set_active
 from changegate.services.integrations.saving import register_integration
 from changegate.services.tables.display.shapes import DisplayValue, Shape
 from changegate.services.tables.queries.encoded_query import parse_encoded_query
@@ -147,6 +148,12 @@ class TokenDesk:
         with self.app.app_context():
             changed = update(OAuthEntity).where(OAuthEntity.sys_id == integration.sys_id).values(columns)
             db.session.execute(changed)
+            db.session.commit()
+
+    def set_active(self, integration: Integration, *, is_active: bool) -> None:
+        """Enable or disable an integration."""
+        with self.app.app_context():
+            set_active(get_integration(integration.client_id), is_active, by="admin")
             db.session.commit()
 
 

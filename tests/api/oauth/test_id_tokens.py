@@ -10,7 +10,6 @@ from sqlalchemy import update
 
 from changegate.extensions import db
 from changegate.models import ChangeRequest, OAuthExchange, SysUser
-from changegate.services.integrations.integrations import get_integration, set_active
 from changegate.services.oauth import id_token_rows
 from changegate.services.oauth.revocation import end_token
 from tests.conftest import Clock
@@ -263,20 +262,14 @@ class TestEndsAtOnce:
     def test_with_its_integration_and_for_good(self, desk: TokenDesk, integration: Integration, clock: Clock) -> None:
         token, unused = desk.assertion(), desk.assertion()
         desk.call(token)
-        self._set_active(desk, integration, is_active=False)
+        desk.set_active(integration, is_active=False)
         assert_refused(desk, token, "client_unknown")
 
-        self._set_active(desk, integration, is_active=True)
+        desk.set_active(integration, is_active=True)
         for ended in (token, unused):
             assert_refused(desk, ended, "token_revoked")
         clock.advance(seconds=2)
         assert desk.call(desk.assertion()).status_code == 201
-
-    @staticmethod
-    def _set_active(desk: TokenDesk, integration: Integration, *, is_active: bool) -> None:
-        with desk.app.app_context():
-            set_active(get_integration(integration.client_id), is_active, by="admin")
-            db.session.commit()
 
     def test_with_the_trust_in_it(self, desk: TokenDesk, integration: Integration) -> None:
         token = desk.assertion()

@@ -45,7 +45,6 @@ from tests.support.people import ROOT, add_account, caller_for
 pytestmark = pytest.mark.usefixtures("either_app_context")
 NEW, ASSESS, SCHEDULED, IMPLEMENT, REVIEW, PEER_CHECK, DONE = -5, -4, -2, -1, 0, 10, 11
 CHANGES = get_table("change_request")
-GATE = "approval=approved"
 
 
 @pytest.fixture
