@@ -155,11 +155,12 @@ def test_sqlite_reads_no_index_with_more_entries_than_it_needs(app: Flask, name:
     assert indexes_of(plan_of(app, query, ADMIN)) == indexes or not is_sqlite
 
 
+@pytest.mark.parametrize("order", ["sys_created_on", "sys_created_on^ORDERBYDESCnumber"], ids=["keys", "console"])
 @pytest.mark.parametrize("name", ["last name", "full name", "most frequent first name"])
-def test_changes_of_people_are_found_in_indexes_alone(app: Flask, name: str) -> None:
+def test_changes_of_people_are_found_in_indexes_alone(app: Flask, name: str, order: str) -> None:
     [query] = [each for each in QUERIES if each.name == name]
-    by_number = replace(query, query=f"{query.query}^ORDERBYnumber")
-    plan, plan_by_number = (plan_of(app, each, ADMIN) for each in (query, by_number))
+    orders = (f"ORDERBYDESC{order}", "ORDERBYnumber")
+    plan, plan_by_number = (plan_of(app, replace(query, query=f"{query.query}^{each}"), ADMIN) for each in orders)
     of_people = [step for step in plan if re.search("ix_task_[a-z_]+_(by|to|for|delegate)", step)]
     with app.app_context():
         is_sqlite = db.engine.dialect.name == "sqlite"

@@ -105,8 +105,16 @@ def find_sort_key(walks: Walks, orders: Iterable[Order]) -> tuple[RecordField, b
 
     Returns None if several fields decide, or one that may be empty.
     """
+    return None if len(_sort_fields(walks, orders)) > 1 else find_first_key(walks, orders)
+
+
+def find_first_key(walks: Walks, orders: Iterable[Order]) -> tuple[RecordField, bool] | None:
+    """Return the field that records are first sorted by, and whether it is descending.
+
+    Returns None if it may be empty, or if further fields belong to referenced records.
+    """
     [(field, is_descending), *others] = _sort_fields(walks, orders)
-    is_key = not others and not _can_be_null(field)
+    is_key = not _can_be_null(field) and not any(other.is_walked for other, _ in others)
     return (field, is_descending) if is_key else None
 
 

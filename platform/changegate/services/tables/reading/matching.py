@@ -12,7 +12,22 @@ from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any, NamedTuple
 
-from sqlalchemy import CTE, ColumnElement, Integer, Select, String, case, func, select, tuple_, union_all
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Select,
+    String,
+    case,
+    cast,
+    func,
+    select,
+    true,
+    tuple_,
+    union_all,
+)
+from sqlalchemy.sql import visitors
 
 from changegate.database import connection
 from changegate.database.alternatives import select_matches
@@ -22,12 +37,12 @@ from changegate.database.skipping import MATCHES
 from changegate.errors import RequestUnreadable
 from changegate.models.base import SYS_ID_LENGTH
 from changegate.services.access.caller import Caller
-from changegate.services.tables.queries.clauses import find_sort_key, order_clauses, where_clause
+from changegate.services.tables.queries.clauses import find_first_key, find_sort_key, order_clauses, where_clause
 from changegate.services.tables.queries.encoded_query import EncodedQuery, searches_text
 from changegate.services.tables.registry import Table, View
 from changegate.services.tables.values import is_storable, parse_value, render_value
 from changegate.services.tables.visibility import parameters_of
-from changegate.services.tables.walks import Walks
+from changegate.services.tables.walks import Walks, alias_of
 
 # Statements with more parts, or with sort fields of more characters, are not cached.
 MOST_REMEMBERED_PARTS = 160
@@ -63,6 +78,8 @@ class Matching:
         if self._condition is not None:
             self._parameters |= self._condition.parameters
         self._sort_key = find_sort_key(self._walks, query.orders)
+        # A text search sorts its matches by this field before it reads others.
+        self._first_key = find_first_key(self._walks, query.orders) if searches_text(query) else None
         self._begins_after = self._read_key(after)
 
     @property
@@ -90,7 +107,8 @@ class Matching:
             # A view can be a union. SQLite would count the records again in each part of it.
             return self.list_page(limit, offset), self.count()
         bounds = self._bounds(limit, offset)
-        is_far = bounds["page_offset"] > FAR_OFFSET and not self._counts_each_row
+        is_reversible = self._sort_key is not None or not searches_text(self._query)
+        is_far = bounds["page_offset"] > FAR_OFFSET and is_reversible
         build = self._far_page_statement if is_far else self._counted_page_statement
         rows = self._fetch("far page" if is_far else "counted page", build, **bounds)
         # A page beyond the last record has no row that could hold the count.
@@ -129,7 +147,7 @@ class Matching:
     @property
     def _counts_each_row(self) -> bool:
         """Return whether each row of a page has to count the matches, so that their texts are compared only once."""
-        return searches_text(self._query) and self._sort_key is None
+        return searches_text(self._query) and self._first_key is None
 
     def _counted_page_statement(self) -> Select[Any]:
         if self._counts_each_row:
@@ -157,17 +175,18 @@ class Matching:
 
     def _matches(self) -> tuple[Callable[..., Select[Any]], Select[Any]]:
         """Return the function that builds the statement of all matches, in either order, and that of their count."""
-        if self._sort_key is None or not searches_text(self._query):
+        if self._first_key is None:
             # Uncorrelated: otherwise, SQLAlchemy would omit the FROM of the subquery, since the page reads the same
             # table.
             return self._sorted, self._count_statement().correlate(None)
         # Found once: otherwise, PostgreSQL may read all records in the order of the page, since it does not expect that
         # the count needs every match, and SQLite finds the matches twice.
-        field, is_descending = self._sort_key
+        field, is_descending = self._first_key
         keys = (self._walks.root.c["sys_id"].label("sys_id"), field.column.label("sort_value"))
         found = select_matches(keys, self._walks.source, self._clauses).cte("matches")
         found = found.prefix_with("MATERIALIZED")
-        return partial(self._sorted_in, found, is_descending), select(func.count()).select_from(found)
+        sorted_in = self._sorted_beside if self._sort_key is None else self._sorted_in
+        return partial(sorted_in, found, is_descending), select(func.count()).select_from(found)
 
     def _count_statement(self) -> Select[Any]:
         ranges = self._scope.count_ranges(self._clauses)
@@ -199,6 +218,29 @@ class Matching:
         keys = [found.c["sort_value"], found.c["sys_id"]]
         orders = [key.desc() if is_descending != backwards else key.asc() for key in keys]
         return self._from_key(select(found.c["sys_id"], found.c["sort_value"]), *keys).order_by(*orders)
+
+    def _sorted_beside(self, found: CTE, is_descending: bool) -> Select[Any]:
+        """Return the statement that sorts by several fields, and reads the records only up to the end of the page.
+
+        The first field decides which these are: the following page begins with the value `end`.
+        """
+        value, root = found.c["sort_value"], self._walks.root
+        others = order_clauses(self._walks, self._query.orders)[1:]
+        limit, offset = _bounds()
+        in_order = value.desc() if is_descending else value
+        # As BigInteger, since the sum of the two may be greater than any Integer.
+        end = select(value).order_by(in_order).limit(1).offset(cast(offset, BigInteger) + limit)
+        is_later = value < end.scalar_subquery() if is_descending else value > end.scalar_subquery()
+        read = alias_of(root, "read")
+
+        def read_beside(element: Any, **_: Any) -> Any:
+            if getattr(element, "table", None) is not root:
+                return None
+            is_found = read.c["sys_id"] == found.c["sys_id"]
+            return found.c.get(element.name, select(read.c[element.name]).where(is_found).scalar_subquery())
+
+        further = [visitors.replacement_traverse(order, {}, read_beside) for order in others]
+        return select(found.c["sys_id"]).where(is_later.is_not(true())).order_by(in_order, *further)
 
     def _from_key(self, page: Select[Any], value: ColumnElement[Any], sys_id: ColumnElement[Any]) -> Select[Any]:
         """Restrict a page that is sorted by `value` and `sys_id` to the rows after the key, if the request has one."""
