@@ -11,6 +11,7 @@ from changegate.services.catalog import TABLES
 from changegate.services.catalog.shipped_choices import add_shipped_choices
 from changegate.services.tables.choices import find_choices
 from changegate.services.tables.dictionary import refresh_dictionary, sys_id_of
+from tests.support.statements import counted_statements
 
 pytestmark = pytest.mark.usefixtures("either_app_context")
 
@@ -91,6 +92,17 @@ def test_a_row_that_has_gone_wrong_is_set_right_and_others_are_left_alone() -> N
     assert field("task", "state") == right
     assert rows_of(SysDictionary, element="gone") == []
     assert field("task", "urgency").column_label == "Urgency"
+
+
+def test_missing_rows_of_a_table_are_added_by_one_statement() -> None:
+    tables = [model.__table__ for model in (SysDbObject, SysDictionary)]
+    before = [connection().execute(select(table.c.sys_id).order_by(table.c.sys_id)).all() for table in tables]
+    for table in tables:
+        connection().execute(table.delete())
+    with counted_statements() as statements:
+        refresh_dictionary()
+    assert [text.split()[0] for text in statements] == ["SELECT", "INSERT"] * 2
+    assert before == [connection().execute(select(table.c.sys_id).order_by(table.c.sys_id)).all() for table in tables]
 
 
 def test_classes_have_choices_of_their_own() -> None:

@@ -115,10 +115,11 @@ def _refresh(model: type[Any], registered: Mapping[str, Values]) -> None:
     stored = {row.sys_id: row._mapping for row in connection().execute(select(table))}
     for sys_id in stored.keys() - registered.keys():
         connection().execute(delete(table).where(table.c.sys_id == sys_id))
+    added = [{"sys_id": sys_id, **row, **_stamps()} for sys_id, row in registered.items() if sys_id not in stored]
+    if added:
+        connection().execute(insert(table), added)
     for sys_id, row in registered.items():
-        if sys_id not in stored:
-            connection().execute(insert(table).values(sys_id=sys_id, **row, **_stamps()))
-        elif any(stored[sys_id][name] != value for name, value in row.items()):
+        if sys_id in stored and any(stored[sys_id][name] != value for name, value in row.items()):
             counted = {**row, "sys_updated_on": utc_now(), "sys_mod_count": table.c.sys_mod_count + 1}
             connection().execute(update(table).where(table.c.sys_id == sys_id).values(counted))
 
