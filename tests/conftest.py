@@ -37,6 +37,7 @@ from tests.support.speedups import (
 pytest_plugins = [
     f"tests.support.{name}" for name in ("postgres", "faulty_route", "token_desk", "grant_desk", "provider_site")
 ]
+NewInstance = Callable[[], Path]
 ADMIN_PASSWORD = "correct horse battery"
 BASE_URL = "https://change.example.com"
 # By default, Python collects garbage after 700 objects, which is many times in each test. An application has about
@@ -137,6 +138,18 @@ def prepared_database(tmp_path_factory: pytest.TempPathFactory, coverage_config:
     with working_on(app):
         db.session.connection().exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     return (folder / "changegate.db").read_bytes()
+
+
+@pytest.fixture(scope="session")
+def new_instance(tmp_path_factory: pytest.TempPathFactory, prepared_database: bytes) -> NewInstance:
+    """Return a function that makes a prepared instance for a server, which need not migrate its database first."""
+
+    def made() -> Path:
+        folder = tmp_path_factory.mktemp("instance")
+        (folder / "changegate.db").write_bytes(prepared_database)
+        return folder
+
+    return made
 
 
 @pytest.fixture

@@ -1,14 +1,11 @@
 """What only a live server shows: long URLs, bodies in chunks, and answers that keep their connection in step."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import requests
 
-from changegate import create_app
-from changegate.cli.prepare import prepare_instance
-from tests.conftest import ADMIN_PASSWORD
+from tests.conftest import ADMIN_PASSWORD, NewInstance
 from tests.support.servers import running_changegate
 from tests.support.table_api import CHANGES
 
@@ -29,10 +26,8 @@ class Line(requests.Session):
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    instance: Path = tmp_path_factory.mktemp("wire")
-    prepare_instance(create_app(instance_path=instance, overrides={"admin_password": ADMIN_PASSWORD}))
-    with running_changegate(instance) as server:
+def url(new_instance: NewInstance) -> Iterator[str]:
+    with running_changegate(new_instance()) as server:
         yield server.url
 
 

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, StorageState, expect
 
 from changegate import create_app
-from tests.conftest import ADMIN_PASSWORD
+from tests.conftest import ADMIN_PASSWORD, NewInstance
 from tests.console.example_records import Examples, furnish
 from tests.console.page_paths import MORE_PAGES, OTHERS, PUBLIC, paths_of
 from tests.support.servers import Running, running_changegate, running_demo_idp
@@ -52,10 +52,9 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, object]) -> dic
 
 
 @pytest.fixture(scope="session")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def desk(new_instance: NewInstance) -> Iterator[Running]:
     """Serve the product, as `changegate serve` does, on an instance of its own."""
-    instance = tmp_path_factory.mktemp("browser")
-    with running_changegate(instance, admin_password=ADMIN_PASSWORD) as running:
+    with running_changegate(new_instance()) as running:
         yield running
 
 
@@ -84,14 +83,12 @@ class Furnished:
 
 
 @pytest.fixture(scope="session")
-def furnished(
-    browser: Browser, tmp_path_factory: pytest.TempPathFactory, prepared_database: bytes
-) -> Iterator[Furnished]:
-    folder = tmp_path_factory.mktemp("furnished")
-    examples = furnish(folder, prepared_database)
-    app = create_app(instance_path=folder)
+def furnished(browser: Browser, new_instance: NewInstance) -> Iterator[Furnished]:
+    instance = new_instance()
+    examples = furnish(instance)
+    app = create_app(instance_path=instance)
     public, others = (list(paths_of(app, examples, audiences)) for audiences in (PUBLIC, OTHERS))
-    with running_changegate(folder) as desk, signed_in(browser, desk, "admin", ADMIN_PASSWORD) as page:
+    with running_changegate(instance) as desk, signed_in(browser, desk, "admin", ADMIN_PASSWORD) as page:
         cookies = page.context.storage_state()
         yield Furnished(desk, examples, cookies, public, [*others, *map(examples.fill, MORE_PAGES)])
 

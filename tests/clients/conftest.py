@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from tests.conftest import ADMIN_PASSWORD
+from tests.conftest import ADMIN_PASSWORD, NewInstance
 from tests.support.https_port import lead_to
 from tests.support.live_desk import LiveDesk
 from tests.support.servers import Running, running_changegate, running_demo_idp
@@ -18,11 +18,9 @@ MARIA = (USER_NAME, "--role", "change_manager", "--role", "itil", "--password", 
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def server(new_instance: NewInstance) -> Iterator[Running]:
     """Serve TLS as `changegate serve --tls` does; one server for all clients, each of which uses records of its own."""
-    folder = tmp_path_factory.mktemp("clients")
-    settings = {"admin_password": ADMIN_PASSWORD, "password_grant_enabled": "1"}
-    with running_changegate(folder / "instance", tls=True, **settings) as running:
+    with running_changegate(new_instance(), tls=True, password_grant_enabled="1") as running:
         assert running.changegate("user", "create", *MARIA, "--email", "maria@example.com").returncode == 0
         yield running
 

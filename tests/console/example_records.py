@@ -78,10 +78,9 @@ class Examples:
         return PARAMETER.sub(value_of, rule)
 
 
-def furnish(folder: Path, prepared_database: bytes) -> Examples:
-    """Make a folder the instance of a server that has the examples."""
-    (folder / "changegate.db").write_bytes(prepared_database)
-    app = create_app(instance_path=folder, overrides=LOOPBACK)
+def furnish(instance: Path) -> Examples:
+    """Add the examples to a prepared instance."""
+    app = create_app(instance_path=instance, overrides=LOOPBACK)
     examples = add_examples(app)
     with app.app_context():
         db.engine.dispose()

@@ -7,18 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ADMIN_PASSWORD
+from tests.conftest import ADMIN_PASSWORD, NewInstance
 from tests.support.live_desk import LiveDesk
 from tests.support.postgres import prepared_database_of_postgres
 from tests.support.servers import Running, free_port, running_changegate, running_demo_idp
 
 Servers = tuple[Running, Running]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where a module's instances are."""
-    return tmp_path_factory.mktemp("e2e")
 
 
 @pytest.fixture(scope="package")
@@ -29,9 +23,9 @@ def idp_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def server(folder: Path) -> Iterator[Running]:
+def server(new_instance: NewInstance) -> Iterator[Running]:
     """Serve the product as `changegate serve` does."""
-    with running_changegate(folder / "instance", admin_password=ADMIN_PASSWORD) as running:
+    with running_changegate(new_instance()) as running:
         yield running
 
 
@@ -63,13 +57,10 @@ def two_servers(instance: Path, database_url: str) -> Iterator[Servers]:
 
 
 @pytest.fixture(scope="package")
-def sqlite_servers(tmp_path_factory: pytest.TempPathFactory, prepared_database: bytes) -> Iterator[Servers]:
+def sqlite_servers(new_instance: NewInstance) -> Iterator[Servers]:
     """Two processes on a file; starting them takes so long that all tests share them, each with records of its own."""
-    instance = tmp_path_factory.mktemp("sqlite") / "instance"
-    instance.mkdir()
-    file = instance / "changegate.db"
-    file.write_bytes(prepared_database)
-    with two_servers(instance, f"sqlite:///{file}") as servers:
+    instance = new_instance()
+    with two_servers(instance, f"sqlite:///{instance / 'changegate.db'}") as servers:
         yield servers
 
 

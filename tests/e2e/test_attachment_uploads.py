@@ -13,7 +13,7 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 import requests
 
-from tests.conftest import ADMIN_PASSWORD, basic
+from tests.conftest import ADMIN_PASSWORD, NewInstance, basic
 from tests.support.servers import Running, running_changegate, workers_of
 
 MEGABYTE = 1024 * 1024
@@ -31,9 +31,8 @@ TIMEOUT_SECONDS = 60
 
 
 @pytest.fixture(scope="module")
-def server(folder: Path) -> Iterator[Running]:
-    settings = {"admin_password": ADMIN_PASSWORD, "attachment_max_bytes": str(MOST)}
-    with running_changegate(folder / "instance", **settings) as running:
+def server(new_instance: NewInstance) -> Iterator[Running]:
+    with running_changegate(new_instance(), attachment_max_bytes=str(MOST)) as running:
         yield running
 
 

@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -22,7 +21,8 @@ SNIPPET = re.compile(r'<code id="snippet-pysnc">(.*?)</code>', re.DOTALL)
 
 
 @pytest.fixture(scope="module")
-def demo(folder: Path) -> Iterator[RunningDemo]:
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
+    folder = tmp_path_factory.mktemp("demo")
     ports = ("--port", str(free_port()), "--idp-port", str(free_port()))
     with running_demo("--tls", *ports, environment=environment_of(folder / "tls")) as running:
         yield running

@@ -14,7 +14,7 @@ import requests
 from changegate import create_app
 from changegate.extensions import db
 from changegate.services.users.accounts import create_user
-from tests.conftest import ADMIN_PASSWORD
+from tests.conftest import ADMIN_PASSWORD, NewInstance
 from tests.support.long_texts import FIELDS, insert_long_texts, searches
 from tests.support.postgres import prepared_database_of_postgres
 from tests.support.servers import Running, running_changegate, workers_of
@@ -49,11 +49,9 @@ ATTACKS = {
 
 
 @pytest.fixture(params=["sqlite", "postgresql"], scope="module")
-def server(request: pytest.FixtureRequest, folder: Path, prepared_database: bytes) -> Iterator[Running]:
+def server(request: pytest.FixtureRequest, new_instance: NewInstance) -> Iterator[Running]:
     """Serve a thousand changes with long texts, from one process with the usual threads."""
-    instance = folder / request.param
-    instance.mkdir()
-    (instance / "changegate.db").write_bytes(prepared_database)
+    instance = new_instance()
     with ExitStack() as stack:
         settings = {"admin_password": ADMIN_PASSWORD}
         if request.param == "postgresql":

@@ -4,12 +4,11 @@ import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 import requests
 
-from tests.conftest import ADMIN_PASSWORD
+from tests.conftest import NewInstance
 from tests.support.forge import jwk, key_set_document, rsa_key
 from tests.support.live_desk import JWT_BEARER, LiveDesk
 from tests.support.misbehaving_jwks import LONGEST_HELD_SECONDS, Received, misbehaving_jwks, once, reply
@@ -27,10 +26,9 @@ key_store.WAIT_SECONDS = key_store.LONGEST_SECONDS = single_flight.LONGEST_SECON
 
 
 @pytest.fixture(scope="module")
-def server(folder: Path) -> Iterator[Running]:
+def server(new_instance: NewInstance) -> Iterator[Running]:
     """Serve the product, which lets requests wait for keys until the test lets the provider answer."""
-    instance = folder / "instance"
-    with running_changegate(instance, patches=LONG_WAITS, admin_password=ADMIN_PASSWORD) as running:
+    with running_changegate(new_instance(), patches=LONG_WAITS) as running:
         yield running
 
 

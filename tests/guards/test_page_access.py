@@ -13,7 +13,7 @@ from changegate import create_app
 from changegate.console.records.pages import OWN_LISTS
 from changegate.extensions import db
 from changegate.services.catalog import TABLES as SERVED
-from tests.conftest import ADMIN_PASSWORD
+from tests.conftest import ADMIN_PASSWORD, NewInstance
 from tests.console.example_records import CONFIDENTIAL, LOOPBACK, Examples, furnish
 from tests.console.page_paths import OTHERS
 from tests.guards.audiences import AUDIENCES, Endpoint, list_endpoints
@@ -23,10 +23,10 @@ REFUSALS = {403, 404}
 
 
 @pytest.fixture(scope="module")
-def furnished(tmp_path_factory: pytest.TempPathFactory, prepared_database: bytes) -> tuple[Path, Examples]:
+def furnished(new_instance: NewInstance) -> tuple[Path, Examples]:
     """An instance with records of every kind, of which each test gets a copy."""
-    folder = tmp_path_factory.mktemp("furnished")
-    return folder, furnish(folder, prepared_database)
+    instance = new_instance()
+    return instance, furnish(instance)
 
 
 @pytest.fixture

@@ -1,12 +1,11 @@
 """A live server and an administrator at its console; every test has an integration of its own."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 import requests
 
-from tests.conftest import ADMIN_PASSWORD
+from tests.conftest import NewInstance
 from tests.identity_providers.onboarding import Console, console, reason_for
 from tests.support.servers import Running, running_changegate
 
@@ -14,10 +13,9 @@ ReasonFor = Callable[[requests.Response], str]
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def server(new_instance: NewInstance) -> Iterator[Running]:
     """Serve the product as `changegate serve` does."""
-    folder: Path = tmp_path_factory.mktemp("identity-providers")
-    with running_changegate(folder / "instance", admin_password=ADMIN_PASSWORD) as running:
+    with running_changegate(new_instance()) as running:
         yield running
 
 

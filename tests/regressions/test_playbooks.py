@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import ADMIN_PASSWORD
+from tests.conftest import NewInstance
 from tests.support.attack_forms import SPELLINGS, resigned
 from tests.support.forge import as_bytes, b64, forge, header, jwk, key_set_document, rsa_key
 from tests.support.live_desk import AUDIENCE, LiveDesk
@@ -116,9 +116,8 @@ def provider() -> Iterator[MisbehavingJwks]:
 
 
 @pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory, provider: MisbehavingJwks) -> Iterator[LiveDesk]:
-    folder = tmp_path_factory.mktemp("playbooks") / "instance"
-    with running_changegate(folder, admin_password=ADMIN_PASSWORD, ratelimit_enabled="0") as server:
+def live(new_instance: NewInstance, provider: MisbehavingJwks) -> Iterator[LiveDesk]:
+    with running_changegate(new_instance(), ratelimit_enabled="0") as server:
         desk = LiveDesk.register(server, provider.url(path=""), "Pipeline")
         yield desk
         desk.close()

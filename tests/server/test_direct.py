@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ from changegate.server import Front
 from changegate.server.bodies import SHORT_BODY_BYTES
 from changegate.server.direct import Loop
 from changegate.server.responses import AT_ONCE_BYTES
-from tests.conftest import ADMIN_PASSWORD
+from tests.conftest import ADMIN_PASSWORD, NewInstance
 from tests.server.test_front import run_by
 from tests.support.asgi_client import DISCONNECT, Announced, Client, pieces_of, scope_of
 from tests.support.change_rows import count_changes
@@ -46,8 +45,8 @@ def post(path: str, body: bytes, *headers: tuple[str, str]) -> dict[str, Any]:
     return scope_of("POST", path, [("Content-Type", kind), ("Content-Length", str(len(body))), *headers])
 
 
-def test_granian_announces_requests_in_the_way_that_is_taken(tmp_path: Path) -> None:
-    with running_changegate(tmp_path / "instance", patches=NO_LOOP, admin_password=ADMIN_PASSWORD) as server:
+def test_granian_announces_requests_in_the_way_that_is_taken(new_instance: NewInstance) -> None:
+    with running_changegate(new_instance(), patches=NO_LOOP) as server:
         ask = partial(requests.request, auth=("admin", ADMIN_PASSWORD), timeout=60)
         assert ask("GET", f"{server.url}{CHANGES}").status_code == 200
         assert ask("POST", f"{server.url}{CHANGES}", json={"short_description": "Deploy"}).status_code == 201

@@ -9,12 +9,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import requests
 
-from tests.conftest import ADMIN_PASSWORD
+from tests.conftest import ADMIN_PASSWORD, NewInstance
 from tests.support.servers import Running, count_sockets, running_changegate, wait_until
 from tests.support.slow_clients import ADMIN, FORM, JSON, head, target_of
 
@@ -109,10 +108,8 @@ WHOLE = (
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["plain", "TLS"])
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    instance: Path = tmp_path_factory.mktemp("fuzzed") / "instance"
-    settings = {"admin_password": ADMIN_PASSWORD, "ratelimit_enabled": "0"}
-    with running_changegate(instance, tls=request.param, patches=HURRIED, **settings) as running:
+def server(request: pytest.FixtureRequest, new_instance: NewInstance) -> Iterator[Running]:
+    with running_changegate(new_instance(), tls=request.param, patches=HURRIED, ratelimit_enabled="0") as running:
         yield running
 
 

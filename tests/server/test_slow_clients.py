@@ -4,13 +4,12 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
-from tests.conftest import ADMIN_PASSWORD
+from tests.conftest import ADMIN_PASSWORD, NewInstance
 from tests.support.servers import Running, count_sockets, running_changegate
 from tests.support.slow_clients import (
     ADMIN,
@@ -37,11 +36,10 @@ SERVED = {"one worker": ([], False), "two workers": (["--workers", "2"], False),
 
 
 @pytest.fixture(scope="module", params=SERVED)
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def server(request: pytest.FixtureRequest, new_instance: NewInstance) -> Iterator[Running]:
     options, tls = SERVED[request.param]
-    folder = tmp_path_factory.mktemp("slow")
-    settings = {"admin_password": ADMIN_PASSWORD, "open_bodies_per_address": "1000"}
-    with running_changegate(folder / "instance", *options, tls=tls, patches=LONG_WAITS, **settings) as running:
+    settings = {"open_bodies_per_address": "1000"}
+    with running_changegate(new_instance(), *options, tls=tls, patches=LONG_WAITS, **settings) as running:
         yield running
 
 
@@ -89,9 +87,9 @@ BUNDLE = "/static/swagger-ui-bundle.js"
 DOWNLOADS = 300
 
 
-def test_300_aborted_downloads_do_not_delay_other_callers(tmp_path: Path) -> None:
+def test_300_aborted_downloads_do_not_delay_other_callers(new_instance: NewInstance) -> None:
     with ExitStack() as opened, requests.Session() as session:
-        running = opened.enter_context(running_changegate(tmp_path / "instance", patches=SHORT_WAITS))
+        running = opened.enter_context(running_changegate(new_instance(), patches=SHORT_WAITS))
         session.trust_env = False
         sockets = count_sockets(running)
         for _ in range(DOWNLOADS):
@@ -110,10 +108,11 @@ BODIES = 200
 BODIES_OF_ADDRESS = 100
 
 
-def test_an_address_with_as_many_open_bodies_as_it_may_have_slows_no_other_address_down(tmp_path: Path) -> None:
+def test_an_address_with_as_many_open_bodies_as_it_may_have_slows_no_other_address_down(
+    new_instance: NewInstance,
+) -> None:
     with ExitStack() as opened:
-        served = running_changegate(tmp_path / "instance", patches=LONG_WAITS, admin_password=ADMIN_PASSWORD)
-        running = opened.enter_context(served)
+        running = opened.enter_context(running_changegate(new_instance(), patches=LONG_WAITS))
         target = target_of(running)
         session = opened.enter_context(session_from("127.0.0.2"))
         bodies = []
