@@ -65,7 +65,11 @@ class Clock:
 
 
 def pytest_configure() -> None:
-    """Let the processes that tests start end at SIGINT: in the background, a shell would have them ignore it."""
+    """Collect garbage less often, and let the processes that tests start end at SIGINT.
+
+    In the background, a shell would have them ignore it.
+    """
+    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -90,7 +94,6 @@ def pytest_collection_finish() -> None:
     """Let the garbage collector leave alone what stays until the end, above all the thousands of tests."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
 
 
 @pytest.fixture(autouse=True, scope="session")
