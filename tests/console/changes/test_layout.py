@@ -6,6 +6,9 @@ import pytest
 
 from changegate.console.changes import related
 from changegate.database import commit
+from changegate.services.history.actors import actor_of
+from changegate.services.history.chain import append
+from changegate.services.retention.closed_changes import FILES_DELETED
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record, update_record
 from tests.console.changes.conftest import Desk, move
@@ -98,6 +101,8 @@ def test_the_activity_names_people_and_has_parts(desk: Desk) -> None:
         # Entries that were written before keep the former user ID.
         update_record(table, ROOT, str(user), {"user_name": "thomas"})
         commit()
+        append("change_request", desk.change, FILES_DELETED, {"files": [{"file_name": "plan.txt"}]}, actor_of(ROOT))
+        commit()
     text = desk.mia.open(f"{desk.url}?tab=activity").text
     assert f'<strong><a href="/records/sys_user/{user}">Tom Okafor</a></strong> commented' in text
     assert re.search(
@@ -106,16 +111,16 @@ def test_the_activity_names_people_and_has_parts(desk: Desk) -> None:
     shown = {
         part: [
             each in desk.mia.open(f"{desk.url}?tab=activity&show={part}").text
-            for each in ("Any news?", "Cable ordered", "created the")
+            for each in ("Any news?", "Cable ordered", "created the", "plan.txt")
         ]
         for part in ("comments", "work_notes", "edits", "approvals", "nothing")
     }
     assert shown == {
-        "comments": [True, False, False],
-        "work_notes": [False, True, False],
-        "edits": [False, False, True],
-        "approvals": [False, False, False],
-        "nothing": [True, True, True],
+        "comments": [True, False, False, False],
+        "work_notes": [False, True, False, False],
+        "edits": [False, False, True, False],
+        "approvals": [False, False, False, False],
+        "nothing": [True, True, True, True],
     }
 
 
