@@ -86,10 +86,8 @@ def latest_events(entities: Iterable[str]) -> dict[str, OAuthExchange]:
 
 def count_events(entity: str) -> int:
     """Return the number of events of an integration, by its sys_id."""
-    numbers = exchange_numbers(now()).c
-    number: int = db.session.execute(
-        select(func.coalesce(func.sum(numbers.exchanges), 0)).where(numbers.entity == entity)
-    ).scalar_one()
+    counted = select(func.count()).select_from(LoggedExchange).where(LoggedExchange.entity == entity)
+    number: int = db.session.execute(counted).scalar_one()
     return number
 
 
