@@ -58,7 +58,10 @@ def test_it_deletes_all_that_is_due(run: Run, app: Flask, expired_keys: None) ->
 def test_it_says_what_is_left(run: Run, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     locked = Cleanup("mail", lambda _at: 3, lambda _at: False)
     monkeypatch.setitem(CLEANUPS, "mail.purge", locked)
-    assert run("purge").out == "        3  mail\n3 of them were in use and are left for the next time.\n"
+    assert (
+        run("purge").out
+        == "        3  mail\n3 of them, in use or not yet counted for the overview, are left for the next time.\n"
+    )
 
 
 def test_a_dry_run_only_counts(run: Run, app: Flask, expired_keys: None) -> None:

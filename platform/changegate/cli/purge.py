@@ -22,13 +22,13 @@ def purge(dry_run: bool) -> None:
                 while cleanup.step(at):
                     commit()
                 commit()
-                # Rows that another transaction has locked are skipped.
+                # Rows that another transaction has locked are skipped, and so are events that are not counted yet.
                 left += cleanup.count(at)
             if due:
                 click.echo(f"{due:>9,}  {cleanup.rows}{' are due' if dry_run else ''}")
     if dry_run:
         click.echo("Nothing was deleted.")
     elif left:
-        click.echo(f"{left:,} of them were in use and are left for the next time.")
+        click.echo(f"{left:,} of them, in use or not yet counted for the overview, are left for the next time.")
     else:
         click.echo("Everything that was due is deleted.")

@@ -129,7 +129,12 @@ def _has_old_report(at: datetime, end: str | None = None) -> tuple[ColumnElement
     return correlation_id >= _oldest_kept(at), correlation_id < until
 
 
-@cleans_up("oauth.thin_reports", "reports of events", lambda at: _count(OAuthExchange, *_has_old_report(at)))
+@cleans_up(
+    "oauth.thin_reports",
+    "reports of events",
+    # Also those that are not counted yet: `changegate purge` shows how many are left.
+    lambda at: _count(OAuthExchange, *_has_old_report(at, _oldest_with_report(at))),
+)
 def thin_reports(at: datetime) -> bool:
     """Reduce up to `ROWS_AT_ONCE` old exchanges to when, who, and with which result; return whether there may be more.
 
