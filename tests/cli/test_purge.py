@@ -1,14 +1,17 @@
 """`changegate purge`."""
 
+import time
 from datetime import datetime, timedelta
+from importlib import import_module
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from flask import Flask
 from sqlalchemy import func, insert, select
 
-from changegate.database import commit, connection
-from changegate.database.cleanup import ROWS_AT_ONCE
+from changegate.database import commit, connection, holds_write_lock
+from changegate.database.cleanup import LONGEST_REST_SECONDS, ROWS_AT_ONCE
 from changegate.extensions import now
 from changegate.models import IdempotencyKey
 from changegate.services.jobs import cleanups
@@ -53,6 +56,21 @@ def test_it_deletes_all_that_is_due(run: Run, app: Flask, expired_keys: None) ->
     assert run("purge").out == "    2,500  expired idempotency keys\nEverything that was due is deleted.\n"
     assert count(app) == 1
     assert run("purge").out == "Everything that was due is deleted.\n"
+
+
+def test_others_may_write_after_each_batch(
+    run: Run, app: Flask, expired_keys: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests: list[tuple[bool, bool]] = []
+
+    def sleep(seconds: float) -> None:
+        rests.append((0 < seconds <= LONGEST_REST_SECONDS, holds_write_lock()))
+
+    monkeypatch.setattr(
+        import_module("changegate.cli.purge"), "time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep)
+    )
+    run("purge")
+    assert rests == [(True, False)] * 3
 
 
 def test_it_says_what_is_left(run: Run, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,12 @@
 """`changegate purge`: the cleanups of the jobs, run to their end."""
 
+import time
+
 import click
 
 from changegate.cli.instance import opened_instance
 from changegate.database import commit
+from changegate.database.cleanup import rest_after
 from changegate.services.jobs.cleanups import CLEANUPS, cleanup_time
 
 
@@ -19,9 +22,13 @@ def purge(dry_run: bool) -> None:
         for cleanup in CLEANUPS.values():
             due = cleanup.count(at)
             if due and not dry_run:
-                while cleanup.step(at):
+                while True:
+                    begun = time.monotonic()
+                    is_more = cleanup.step(at)
                     commit()
-                commit()
+                    time.sleep(rest_after(begun))
+                    if not is_more:
+                        break
                 # Rows that another transaction has locked are skipped, and so are events that are not counted yet.
                 left += cleanup.count(at)
             if due:

@@ -11,6 +11,7 @@ from flask import Flask
 from sqlalchemy import insert, select, update
 
 from changegate.database import commit, connection
+from changegate.database.cleanup import LONGEST_REST_SECONDS
 from changegate.database.dialects import database_time
 from changegate.extensions import database_now
 from changegate.models import CmdbCi, Job
@@ -331,6 +332,19 @@ def test_a_worker_survives_a_failure_of_the_database(app: Flask, caplog: pytest.
     work(app, wait)
     assert rounds == [0, worker.JOB_POLL_SECONDS, worker.JOB_POLL_SECONDS, worker.JOB_POLL_SECONDS]
     assert "the worker pauses: OperationalError in database/" in caplog.text
+
+
+@pytest.mark.usefixtures("adds_cis")
+def test_a_worker_leaves_others_time_after_a_job(app: Flask) -> None:
+    rounds: list[float] = []
+
+    def wait(seconds: float) -> bool:
+        rounds.append(seconds)
+        return len(rounds) == 3
+
+    put(app)
+    work(app, wait)
+    assert (rounds[0], 0 < rounds[1] <= LONGEST_REST_SECONDS, rounds[2]) == (0, True, worker.JOB_POLL_SECONDS)
 
 
 def test_a_repeating_job_exists_once_and_survives_restarts(either_app: Flask, clock: Clock) -> None:

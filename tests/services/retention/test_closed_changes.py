@@ -1,16 +1,18 @@
 """Audit records and attachments of changes that were closed long ago."""
 
 import json
+import time
 from dataclasses import replace
 from datetime import timedelta
 from io import BytesIO
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from flask import Flask
 from sqlalchemy import func, select, update
 
-from changegate.database import commit, connection, rollback
+from changegate.database import commit, connection, holds_write_lock, rollback
 from changegate.extensions import now
 from changegate.models import ChgHistory, SysAttachment, SysAttachmentDoc, SysAudit, Task
 from changegate.services.attachments.upload import measure
@@ -177,13 +179,18 @@ def test_one_search_finds_many_batches_and_each_is_committed(monkeypatch: pytest
         return lock_change(change)
 
     first, last = sorted(change_closed(DAYS + 1) for _ in range(2))
+    total, rests = audited(first) + audited(last), []
+    quick = SimpleNamespace(monotonic=time.monotonic, sleep=lambda _: rests.append(holds_write_lock()))
+    monkeypatch.setattr(closed_changes, "time", quick)
     monkeypatch.setattr(closed_changes, "ROWS_AT_ONCE", 1)
     assert not delete_audit(now())
+    assert rests == [False] * total
     monkeypatch.setattr(closed_changes, "lock_change", locked)
     with pytest.raises(TimeoutError):
         delete_files(now())
     rollback()
     assert (audited(first), audited(last), files_of(first), files_of(last)) == (0, 0, [], ["plan.txt"])
+    assert rests == [False] * (total + 1)
 
 
 @pytest.mark.usefixtures("retention")

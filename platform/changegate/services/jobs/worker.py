@@ -16,6 +16,7 @@ from pathlib import Path
 from flask import Flask
 
 from changegate.database import commit, rollback
+from changegate.database.cleanup import rest_after
 from changegate.extensions import database_now
 from changegate.models.job import MAX_LAST_ERROR
 from changegate.services.jobs.handlers import KINDS, JobFailed
@@ -37,17 +38,18 @@ log = logging.getLogger(__name__)
 def work(app: Flask, wait: Callable[[float], bool]) -> None:
     """Run the jobs of an instance until `wait`(seconds) returns true; the current job is finished first."""
     provided_at: float | None = None
-    is_idle = False
-    while not wait(JOB_POLL_SECONDS if is_idle else 0):
+    pause = 0.0
+    while not wait(pause):
+        begun, pause = time.monotonic(), JOB_POLL_SECONDS
         try:
             if provided_at is None or time.monotonic() - provided_at > SECONDS_BETWEEN_PROVISIONS:
                 with app.app_context():
                     provide_repeating_jobs()
                 provided_at = time.monotonic()
-            is_idle = not run_next(app)
+            if run_next(app):
+                pause = rest_after(begun)
         except Exception as problem:  # most likely the database is away; the thread must survive anything
             log.error("the worker pauses: %s", describe(problem))
-            is_idle = True
 
 
 def start_beside_main_thread(app: Flask) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Row, Select, delete, func, select
 
 from changegate.database import commit, connection
-from changegate.database.cleanup import ROWS_AT_ONCE
+from changegate.database.cleanup import ROWS_AT_ONCE, rest_after
 from changegate.extensions import settings
 from changegate.models import SysAttachment, SysAudit, Task
 from changegate.services.access.caller import SYSTEM_CALLER
@@ -98,10 +98,12 @@ def delete_audit(at: datetime) -> bool:
     due = [row.sys_id for row in _read(_audit_rows(at), AUDIT_READ_AT_ONCE)]
     end = time.monotonic() + LONGEST_RUN_SECONDS
     for begin in range(0, len(due), ROWS_AT_ONCE):
+        begun = time.monotonic()
         connection().execute(delete(SysAudit).where(SysAudit.sys_id.in_(due[begin : begin + ROWS_AT_ONCE])))
         commit()
         if time.monotonic() >= end:
             return True
+        time.sleep(rest_after(begun))
     return len(due) == AUDIT_READ_AT_ONCE
 
 
@@ -114,6 +116,7 @@ def delete_files(at: datetime) -> bool:
     due = sorted(_read(_files(at), FILES_READ_AT_ONCE), key=attrgetter("change", "file_name"))
     end = time.monotonic() + LONGEST_RUN_SECONDS
     for change, files in groupby(due, attrgetter("change")):
+        begun = time.monotonic()
         locked = lock_change(change)
         # It may have been opened again since it was read.
         if locked is not None and not locked["active"]:
@@ -121,6 +124,7 @@ def delete_files(at: datetime) -> bool:
         commit()
         if time.monotonic() >= end:
             return True
+        time.sleep(rest_after(begun))
     return len(due) == FILES_READ_AT_ONCE
 
 
