@@ -41,6 +41,17 @@ def test_a_second_process_shows_that_it_waits(folder: Path) -> None:
     assert process.returncode == 0, output
 
 
+def test_a_folder_that_is_not_writable_is_named_with_a_remedy(run: Run, folder: Path) -> None:
+    # Not even root can write a file there.
+    (folder / "prepare.lock").mkdir(parents=True)
+    refused = run("prepare")
+    assert (refused.code, f"{folder} must be writable" in refused.err, "Give this user" in refused.err) == (
+        1,
+        True,
+        True,
+    )
+
+
 def test_preparing_again_changes_nothing(run: Run, folder: Path) -> None:
     run("prepare")
     before = _dump(folder)

@@ -20,6 +20,7 @@ from changegate.cli.instance import require_known_schema, working_on
 from changegate.config import default_instance_path
 from changegate.database import commit
 from changegate.database.schema import limit_idle_time, newest_migration
+from changegate.errors import ChangegateError
 from changegate.extensions import db, settings
 from changegate.factory import create_app
 from changegate.instance_files import list_exposed, open_private
@@ -88,8 +89,15 @@ def _report_exposed(folder: Path) -> None:
 
 @contextmanager
 def _alone_in_folder(folder: Path) -> Iterator[None]:
-    """Lock the instance folder against other processes."""
-    with open(folder / "prepare.lock", "w", opener=open_private) as file:
+    """Lock the instance folder against other processes. Raises `ChangegateError` if the folder is read-only."""
+    try:
+        lock = open(folder / "prepare.lock", "w", opener=open_private)
+    except OSError as problem:
+        raise ChangegateError(
+            f"The instance folder {folder} must be writable ({problem.strerror}): it contains locks, even if settings"
+            " and database are elsewhere. Give this user write access, or mount a writable folder there."
+        ) from None
+    with lock as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
