@@ -272,6 +272,20 @@ def test_a_node_that_is_frozen_within_a_transaction_does_not_keep_its_locks(
         commit()
 
 
+def test_a_node_that_is_frozen_during_a_long_result_does_not_keep_its_locks(
+    on_postgres: Flask, prepared_postgres: str
+) -> None:
+    assert connection().execute(text("SHOW tcp_user_timeout")).scalar_one() == "10000"
+    connection().execute(text("SET tcp_user_timeout = 500"))
+    connection().execute(update(SysUser).values(title="is not stored"))
+    # More than all buffers hold, and it is not read.
+    _driver().pgconn.send_query(b"SELECT repeat('x', 1000) FROM generate_series(1, 100000)")
+    with psycopg.connect(prepared_postgres.replace("+psycopg", "")) as other:
+        other.execute(f"SET statement_timeout = '{WAIT_SECONDS}s'")
+        assert other.execute("SELECT title FROM sys_user FOR UPDATE").fetchall() == [(None,)]
+    _driver().close()
+
+
 def test_a_request_gets_the_connection_that_the_last_one_used(at_work: Flask) -> None:
     first = connection()
     db.session.close()

@@ -24,6 +24,8 @@ SESSION_SETTINGS = {
     # A node that is frozen within a transaction, or whose host is lost, must not keep its locks. On SQLite, others wait
     # as long for it.
     "idle_in_transaction_session_timeout": BUSY_TIMEOUT // timedelta(milliseconds=1),
+    # Nor while PostgreSQL sends it a result, which no time limit of statements ends.
+    "tcp_user_timeout": BUSY_TIMEOUT // timedelta(milliseconds=1),
     "tcp_keepalives_idle": 10,
     "tcp_keepalives_interval": 5,
     "tcp_keepalives_count": 3,
