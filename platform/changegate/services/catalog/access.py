@@ -47,7 +47,8 @@ def own_tasks(table: Table) -> ColumnElement[bool]:
 
     The tasks of such changes are included.
     """
-    return _is_own_task(table.source)
+    # No record of another class belongs to a change.
+    return _is_own_task(table.source, may_belong=not table.classes or "change_request" in table.columns)
 
 
 def own_approvals(table: Table) -> ColumnElement[bool]:
@@ -109,7 +110,7 @@ def own_attachments(table: Table) -> ColumnElement[bool]:
     own_approval_ids = select(approvals.c["sys_id"]).where(_is_own_approval(approvals))
     return or_(
         _is_of_read_table(of_table, ANYONE),
-        and_(or_(*(of_table == name for name in TASK_TABLES)), of_record.in_(_own_task_ids())),
+        and_(or_(*(of_table == name for name in TASK_TABLES)), _is_among(of_record, _own_task_ids())),
         and_(of_table == "sysapproval_approver", of_record.in_(own_approval_ids)),
     )
 
@@ -166,21 +167,22 @@ def _is_about_task(source: FromClause) -> ColumnElement[bool]:
     return or_(*(source.c["subject_table"] == name for name in TASK_TABLES))
 
 
-def _is_own_task(source: FromClause) -> ColumnElement[bool]:
-    """Return the clause for changes that the caller asked for, and for the tasks of these changes.
+def _is_own_task(source: FromClause, *, may_belong: bool) -> ColumnElement[bool]:
+    """Return the clause for changes that the caller asked for, and, with `may_belong`, for the tasks of these changes.
 
     SQLite finds the rows of each alternative by an index, also in the estimate of its planner, which expects many rows
     of one integration: it reads every task if any alternative has none. It would read all own tasks for the sys_id of
     one. PostgreSQL has no index for subqueries among alternatives, but joins the one with the sys_ids.
     """
     owner: BindParameter[Any] = parameter(OWNER)
-    alternatives = or_(
+    alternatives = [
         source.c["requested_by"] == owner,
         source.c["opened_by"] == owner,
         source.c["sys_id"].in_(_ids_of_tasks(lambda tasks: tasks["oauth_entity"].in_(_own_integration_ids()))),
-        source.c["change_request"].in_(_asked_for_ids()),
-    )
-    return ByDialect(alternatives, source.c["sys_id"].in_(_own_task_ids()))
+    ]
+    if may_belong:
+        alternatives.append(source.c["change_request"].in_(_asked_for_ids()))
+    return ByDialect(or_(*alternatives), source.c["sys_id"].in_(_own_task_ids() if may_belong else _asked_for_ids()))
 
 
 def _asked_for_ids() -> CompoundSelect[Any]:
@@ -214,7 +216,16 @@ def _is_own_approval(source: FromClause) -> ColumnElement[bool]:
     delegating = _delegated(delegations["user"]).where(delegations["approval"].is_(None))
     handed_over = _delegated(delegations["approval"]).where(delegations["approval"].is_not(None))
     is_asked = or_(approver == parameter(OWNER), approver.in_(delegating), source.c["sys_id"].in_(handed_over))
-    return or_(is_asked, source.c["sysapproval"].in_(_own_task_ids()))
+    return or_(is_asked, _is_among(source.c["sysapproval"], _own_task_ids()))
+
+
+def _is_among(column: ColumnElement[Any], sys_ids: CompoundSelect[Any]) -> ColumnElement[bool]:
+    """Return the clause for references to some records, as an alternative to other clauses.
+
+    PostgreSQL compares each row with a hash table of the sys_ids, but only if it expects that they fit into `work_mem`.
+    Otherwise, it reads all of them again for each row. It expects few values of DISTINCT.
+    """
+    return ByDialect(column.in_(sys_ids), column.in_(select(sys_ids.subquery().c["sys_id"]).distinct()))
 
 
 def _delegated(column: Column[Any]) -> Select[Any]:
