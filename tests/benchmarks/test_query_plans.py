@@ -102,6 +102,17 @@ def test_pages_read_their_numbers_from_an_index_of_what_they_count(app: Flask, q
     assert indexes_of(plan_of(app, query, ADMIN)) == [index]
 
 
+@pytest.mark.parametrize("condition", ["state=3", f"assignment_group={LIFE.groups[2]}"])
+def test_a_page_by_number_skips_the_numbers_of_other_classes(app: Flask, condition: str) -> None:
+    plan = plan_of(app, CommonQuery("by number", f"{condition}^ORDERBYDESCnumber"), ADMIN)
+    assert all("Index Cond" in following for step, following in pairwise([*plan, ""]) if "uq_task_number" in step), plan
+
+
+def test_open_changes_are_read_in_the_order_of_numbers(app: Flask) -> None:
+    plan = plan_of(app, CommonQuery("open by number", "active=true^ORDERBYDESCnumber"), ADMIN)
+    assert not re.search("ORDER BY|Sort", "".join(plan)), plan
+
+
 def test_the_job_of_deadlines_finds_approvals_by_their_times(app: Flask) -> None:
     with app.app_context(), noted_plans("task") as plans:
         list_due(now(), 10)

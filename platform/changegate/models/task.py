@@ -62,6 +62,7 @@ NUMBER_SEQUENCES = {
     "change_request": Sequence("change_request_number", start=30001, metadata=Base.metadata),
     "change_task": Sequence("change_task_number", start=10001, metadata=Base.metadata),
 }
+NUMBER_PREFIXES = {"change_request": "CHG", "change_task": "CTASK"}
 
 
 # Selects the records of a class, in the usual order.

@@ -22,7 +22,7 @@ def at_desk(app: Flask) -> Iterator[Flask]:
 def _take(count: int) -> list[int]:
     taken = []
     for _ in range(count):
-        taken.append(int(next_number("change_request", "CHG")[3:]))
+        taken.append(int(next_number("change_request")[3:]))
         db.session.commit()
     return taken
 
@@ -58,7 +58,7 @@ def test_a_transaction_that_already_writes_takes_no_block(at_desk: Flask) -> Non
     with db.session.begin_nested():
         db.session.add(SysNumberCounter(table="elsewhere", number=1))
         db.session.flush()
-        numbers = [next_number("change_request", "CHG") for _ in range(2)]
+        numbers = [next_number("change_request") for _ in range(2)]
     db.session.commit()
 
     assert len(set(numbers)) == 2
@@ -77,7 +77,7 @@ def test_threads_never_share_a_number(app: Flask) -> None:
 
 def test_a_number_of_a_change_that_failed_may_be_lost_but_never_comes_twice(at_desk: Flask) -> None:
     _take(BURST + 5)
-    lost = next_number("change_request", "CHG")
+    lost = next_number("change_request")
     db.session.rollback()
 
-    assert next_number("change_request", "CHG") != lost
+    assert next_number("change_request") != lost

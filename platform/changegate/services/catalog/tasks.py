@@ -15,6 +15,7 @@ from changegate.models import (
 )
 from changegate.models.change_request import CHANGE_STATES
 from changegate.models.change_task import CHANGE_TASK_STATES
+from changegate.models.task import NUMBER_PREFIXES
 from changegate.services.catalog.access import (
     CHANGE_MANAGERS,
     CHANGE_READERS,
@@ -77,6 +78,7 @@ TASK_TABLES = (
         observer=TaskObserver(),
         extends="task",
         classes=("change_request",),
+        display_prefix=NUMBER_PREFIXES["change_request"],
         parts=(("change_task", "change_request"), ("chg_freeze_override", "change_request"), *PARTS_OF_TASKS),
         choices={"state": CHANGE_STATES},
         contended_field="state",
@@ -92,6 +94,7 @@ TASK_TABLES = (
         observer=TaskObserver(),
         extends="task",
         classes=("change_task",),
+        display_prefix=NUMBER_PREFIXES["change_task"],
         parts=PARTS_OF_TASKS,
         choices={"state": CHANGE_TASK_STATES},
     ),

@@ -75,7 +75,7 @@ class ChangeRules(TaskRules):
             _require_beginning(values, initial)
         if missing := begin_from_template(values, caller):
             raise data_policy(missing)
-        begin_task(values, caller, table="change_request", prefix="CHG")
+        begin_task(values, caller, table="change_request")
         begin_risk(values)
         values.setdefault("requested_by", caller.sys_id)
         _require_manager_of_exclusion(values, caller)

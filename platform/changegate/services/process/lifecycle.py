@@ -39,13 +39,13 @@ def is_import(caller: Caller) -> bool:
     return "admin" in caller.roles and caller.grant is None
 
 
-def begin_task(values: Values, caller: Caller, *, table: str, prefix: str) -> None:
+def begin_task(values: Values, caller: Caller, *, table: str) -> None:
     """Set the number of a new task, who opened it, and when. Raises `QuotaReached`.
 
     See docs/reference/change-records.md#numbers-and-defaults.
     """
     require_creation_quota(caller, values)
-    values["number"] = values["task_effective_number"] = next_number(table, prefix)
+    values["number"] = values["task_effective_number"] = next_number(table)
     values["active"] = values["state"] not in CLOSED_STATES
     values.setdefault("opened_at", utc_now())
     # A job acts in the name of no user: its caller has an empty sys_id.

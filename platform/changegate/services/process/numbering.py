@@ -20,7 +20,7 @@ from changegate.database import connection, holds_write_lock
 from changegate.database.prepared import Prepared, parameter
 from changegate.extensions import db
 from changegate.models.base import new_sys_id
-from changegate.models.task import NUMBER_SEQUENCES, SysNumberCounter
+from changegate.models.task import NUMBER_PREFIXES, NUMBER_SEQUENCES, SysNumberCounter
 from changegate.unproxied import current_application
 
 DIGITS = 7
@@ -30,13 +30,13 @@ BURST = 20
 BLOCK = 200
 
 
-def next_number(table: str, prefix: str) -> str:
+def next_number(table: str) -> str:
     """Return the next number of a table, such as CHG0030001; it may grow beyond seven digits.
 
     Numbers of a transaction that rolls back, and the rest of a block when its process ends, are lost: gaps are normal
     (docs/reference/change-records.md#numbers-and-defaults).
     """
-    return f"{prefix}{_blocks().next_number(table):0{DIGITS}d}"
+    return f"{NUMBER_PREFIXES[table]}{_blocks().next_number(table):0{DIGITS}d}"
 
 
 class NumberBlocks:

@@ -38,7 +38,7 @@ class ChangeTaskRules(TaskRules):
     def before_create(self, values: Values, caller: Caller) -> None:
         """Set the state and number of a new task, and connect it with its change."""
         values.setdefault("state", OPEN)
-        begin_task(values, caller, table="change_task", prefix="CTASK")
+        begin_task(values, caller, table="change_task")
         _join_change(values)
         if not is_import(caller):
             _require_closing_fields(values, values)

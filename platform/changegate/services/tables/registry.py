@@ -50,6 +50,7 @@ class Table:
     - `shown_rows` is the clause for the rows that callers without any of the roles `reads_hidden` may see at most,
       whatever else they may read.
     - `classes` are the values of sys_class_name whose records belong to the table.
+    - `display_prefix` begins the display value of every record of this class, and of no other class.
     - `choices` replaces the choices of columns for this class.
     - `blank_fields` are shown and always empty as stored values; they include the journal fields.
     - `extends` is the table that this one is a class of.
@@ -84,6 +85,7 @@ class Table:
     shown_rows: OwnRows | None = None
     reads_hidden: Roles = ANYONE
     classes: tuple[str, ...] = ()
+    display_prefix: str = ""
     choices: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     blank_fields: tuple[str, ...] = ()
     extends: str | None = None

@@ -32,6 +32,7 @@ from sqlalchemy.sql import visitors
 from changegate.database import connection
 from changegate.database.alternatives import select_matches
 from changegate.database.compiled import CompiledSelects, Row
+from changegate.database.dialects import hinted
 from changegate.database.prepared import parameter
 from changegate.database.skipping import MATCHES
 from changegate.errors import RequestUnreadable
@@ -212,6 +213,8 @@ class Matching:
         if self._sort_key is None:
             return matches
         field, _ = self._sort_key
+        if self._table.display_prefix and field.path == self._table.display_field:
+            matches = matches.where(*_begins_with(self._table.display_prefix, field.column))
         return self._from_key(matches.add_columns(field.column), field.column, sys_id)
 
     def _sorted_in(self, found: CTE, is_descending: bool, *, backwards: bool = False) -> Select[Any]:
@@ -274,6 +277,15 @@ class Matching:
         if sum(1 + len(order.field) for order in self._query.orders) > LONGEST_REMEMBERED_ORDERS:
             return False
         return self._condition is None or self._condition.size <= MOST_REMEMBERED_PARTS
+
+
+def _begins_with(prefix: str, value: ColumnElement[Any]) -> list[ColumnElement[bool]]:
+    """Return the clauses for values with a prefix.
+
+    In the index of numbers, those of another class may come first, and the planners do not expect that.
+    """
+    following = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+    return [hinted(True, value >= prefix), hinted(True, value < following)]
 
 
 def _bounds() -> tuple[ColumnElement[int], ColumnElement[int]]:
