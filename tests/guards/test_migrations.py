@@ -331,7 +331,7 @@ def test_preparing_again_changes_nothing(either_app: Flask) -> None:
 
 def test_numbers_start_where_they_should_after_migrating(either_app: Flask) -> None:
     with either_app.app_context():
-        assert next_number("change_request", "CHG") == "CHG0030001"
+        assert next_number("change_request") == "CHG0030001"
 
 
 # The first migration that notes what it breaks; before it, no version could use a newer schema.
