@@ -1,7 +1,7 @@
 """Trying an assertion: what an exchange would come to, with nothing coming of it."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import astuple, replace
 from typing import Any
 
 import pytest
@@ -165,16 +165,22 @@ def test_unsaved_fields_are_checked_as_an_exchange_checks_them_once_saved(
     trust = {"issuer": ISSUER, "run_as": ROBOT, "jwks_url": desk.jwks.url()}
     entity = get_integration(desk.register_as(connection_type, **trust).client_id)
     fields = load_change(CHANGES[connection_type], fields_of(entity))
-    assert client_of_fields(fields_of(entity), entity) == exchanged(entity)
+    assert comparable(client_of_fields(fields_of(entity), entity)) == comparable(exchanged(entity))
     unsaved = client_of_fields(fields, entity)
     change_integration(entity, fields, by="admin")
     db.session.commit()
     saved = exchanged(entity)
     # Saving other trust revokes the tokens that were issued under the old one, which a dry run does not.
     revoked = {name: getattr(saved, name) for name in ("token_generation", "tokens_valid_from")}
-    assert replace(unsaved, **revoked) == saved
+    assert comparable(replace(unsaved, **revoked)) == comparable(saved)
 
 
 def exchanged(entity: OAuthEntity) -> Client:
     """Return the client as an exchange reads it."""
     return get_unauthenticated_client(entity.client_id)
+
+
+def comparable(client: Client) -> Client:
+    """Return a client without the functions of its conditions, which are compiled at each reading."""
+    conditions: Any = tuple(astuple(replace(each, is_met_by=bool)) for each in client.policy.conditions)
+    return replace(client, policy=replace(client.policy, conditions=conditions))

@@ -12,6 +12,9 @@ from changegate.services.access.permissions import Permissions, TokenGrant
 from changegate.services.access.scope_policy import CallLimits
 from tests.support.queries import statement_of
 
+# Whose own a change is; a task also belongs to its change.
+OWN = ("requested_by", "opened_by", "oauth_entity")
+
 
 def plan_of(statement: Select[Any]) -> str:
     """Return how SQLite finds what a statement asks for."""
@@ -70,10 +73,11 @@ def test_a_requesters_own_tasks_are_found_without_reading_those_of_others(app: F
             connection().exec_driver_sql("DELETE FROM sqlite_stat1 WHERE idx = ?", (index,))
             connection().exec_driver_sql("INSERT INTO sqlite_stat1 VALUES ('task', ?, ?)", (index, text))
         connection().exec_driver_sql("ANALYZE sqlite_schema")
-        for query in ("", "ORDERBYDESCnumber"):
-            plan = plan_of(statement_of(query, requester, shown="sys_id"))
-            for name in ("requested_by", "opened_by", "oauth_entity", "change_request"):
-                assert f"ix_task_{name} " in plan, query
+        for table_name, alternatives in (("change_request", OWN), ("task", (*OWN, "change_request"))):
+            for query in ("", "ORDERBYDESCnumber"):
+                plan = plan_of(statement_of(query, requester, table_name, shown="sys_id"))
+                for name in alternatives:
+                    assert f"ix_task_{name} " in plan, (table_name, query)
 
 
 def test_a_partial_index_contains_only_rows_with_a_value(app: Flask) -> None:
