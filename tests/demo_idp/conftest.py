@@ -1,6 +1,6 @@
 """A provider with a clock that stands still."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from demo_idp import create_app
+from tests.demo_idp.stage import Stage, opened
 
 ISSUER = "https://idp.example"
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -20,6 +21,12 @@ Post = Callable[..., TestResponse]
 @pytest.fixture
 def idp() -> Flask:
     return create_app(base_url=f"{ISSUER}/", now=lambda: NOW)
+
+
+@pytest.fixture
+def stage(app: Flask) -> Iterator[Stage]:
+    with opened(app) as stage:
+        yield stage
 
 
 @pytest.fixture

@@ -1,26 +1,17 @@
 """What Changegate must do about each behavior, checked with a Changegate application."""
 
-from collections.abc import Iterator
-
 import pytest
-from flask import Flask
 
 from changegate.schemas.presets import PRESETS, defaults_of
 from changegate.services.keys import jwks_fetch
 from demo_idp.behaviors import BEHAVIORS, Behavior
 from demo_idp.layouts import LAYOUTS
-from tests.demo_idp.stage import Stage, opened
+from tests.demo_idp.stage import Stage
 from tests.guards.source_tree import ROOT
 
 EVERY_BEHAVIOR = pytest.mark.parametrize("behavior", BEHAVIORS.values(), ids=list(BEHAVIORS))
 FAULTS = [behavior for behavior in BEHAVIORS.values() if behavior.fault]
 SETTINGS_OF_VARIANTS = {"auth0-rfc-9068": {"required_typ": "at+jwt"}}
-
-
-@pytest.fixture
-def stage(app: Flask) -> Iterator[Stage]:
-    with opened(app) as stage:
-        yield stage
 
 
 @EVERY_BEHAVIOR

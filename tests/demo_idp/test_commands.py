@@ -1,6 +1,6 @@
 """The commands that work with a running provider, and their exit codes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import jwt
 import pytest
@@ -11,15 +11,9 @@ from demo_idp import create_app
 from demo_idp.behaviors import BEHAVIORS
 from demo_idp.cli import main
 from tests.demo_idp.servers import served
-from tests.demo_idp.stage import Stage, opened
+from tests.demo_idp.stage import Stage
 
 Run = Callable[..., Result]
-
-
-@pytest.fixture
-def stage(app: Flask) -> Iterator[Stage]:
-    with opened(app) as stage:
-        yield stage
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The page without scripts: forms, what they remember, and pages of other origins."""
 
 import re
-from collections.abc import Iterator
 from html import unescape
 
 import pytest
@@ -15,17 +14,11 @@ from demo_idp.exchange import Changegate
 from demo_idp.workbench import Workbench
 from tests.demo_idp.conftest import ISSUER
 from tests.demo_idp.servers import served
-from tests.demo_idp.stage import AUDIENCE, Stage, opened
+from tests.demo_idp.stage import AUDIENCE, Stage
 
 OWN = {"Origin": "http://localhost"}
 SIGNED = "Signed, and not sent."
 NO_OBJECT = {"error": "not_json", "error_description": "The answer is not a JSON object."}
-
-
-@pytest.fixture
-def stage(app: Flask) -> Iterator[Stage]:
-    with opened(app) as stage:
-        yield stage
 
 
 @pytest.fixture
