@@ -1,6 +1,7 @@
 """`changegate purge`: the cleanups of the jobs, run to their end."""
 
 import time
+from datetime import timedelta
 
 import click
 
@@ -22,13 +23,12 @@ def purge(dry_run: bool) -> None:
         for cleanup in CLEANUPS.values():
             due = cleanup.count(at)
             if due and not dry_run:
-                while True:
+                has_more: bool | timedelta = True
+                while has_more:
                     begun = time.monotonic()
-                    is_more = cleanup.step(at)
+                    has_more = cleanup.step(at)
                     commit()
                     time.sleep(rest_after(begun))
-                    if not is_more:
-                        break
                 # Rows that another transaction has locked are skipped, and so are events that are not counted yet.
                 left += cleanup.count(at)
             if due:

@@ -18,7 +18,7 @@ LAST_USED = "last_used"
 IS_ONLINE = "is_online"
 # Pages are read from memory that all connections share, without a system call for each; 2 GB is SQLite's limit.
 MAPPED_BYTES = 2**31 - 2**16
-# Of PostgreSQL; times in milliseconds, those of TCP in seconds.
+# Of PostgreSQL; times in milliseconds, those of keepalives in seconds.
 SESSION_SETTINGS = {
     "statement_timeout": MAX_EXECUTION_TIME // timedelta(milliseconds=1),
     # A node that is frozen within a transaction, or whose host is lost, must not keep its locks. On SQLite, others wait

@@ -42,9 +42,10 @@ PARTS: Mapping[str, str] = {
     "edits": "Field changes",
     "approvals": "Approvals",
 }
-_PART_OF_KIND = {"comments": "comments", "work_notes": "work_notes", "edit": "edits", "create": "edits"} | {
+_PART_OF_KIND = {
+    **{"comments": "comments", "work_notes": "work_notes", "edit": "edits", "create": "edits"},
     # Only in the whole stream.
-    "files_deleted": "files"
+    "files_deleted": "files",
 }
 
 
