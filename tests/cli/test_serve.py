@@ -113,14 +113,18 @@ def _wait_until(is_so: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
-def test_sigterm_first_ends_readiness_and_a_second_one_the_pause(instance: Path) -> None:
+# Service managers such as systemd send the signal to all processes.
+@pytest.mark.parametrize("send", [os.kill, os.killpg])
+def test_sigterm_first_ends_readiness_and_a_second_one_the_pause(
+    instance: Path, send: Callable[[int, int], None]
+) -> None:
     with running_changegate(instance, "--workers", "2", drain_time=str(10 * STOP_SECONDS)) as server:
-        server.process.send_signal(signal.SIGTERM)
+        send(server.process.pid, signal.SIGTERM)
         _wait_until(lambda: _status(f"{server.url}/readyz") == 503)
         # Each request opens a connection, and any of the workers accepts it.
         assert {_status(f"{server.url}/readyz") for _ in range(20)} == {503}
         assert {_status(f"{server.url}/login") for _ in range(20)} == {200}
-        server.process.send_signal(signal.SIGTERM)
+        send(server.process.pid, signal.SIGTERM)
         assert server.process.wait(STOP_SECONDS) == 0
 
 

@@ -32,7 +32,7 @@ from changegate.database.request_time import MAX_EXECUTION_TIME
 from changegate.errors import ChangegateError
 from changegate.factory import create_app
 from changegate.server import Front, waits
-from changegate.server.direct import LOOP, Loop
+from changegate.server.direct import LOOP, STOP, Loop
 from changegate.server.draining import DrainingServer
 from changegate.services.jobs.worker import start_beside_main_thread
 from changegate.setting_parsers import MOST_THREADS
@@ -185,16 +185,16 @@ def load_app(
     pins: bool = True,
     runs_jobs: bool = False,
 ) -> Front:
-    """Build the application inside a worker process; the worker ignores Ctrl-C, which its parent handles.
+    """Build the application inside a worker process; the worker ignores SIGTERM and Ctrl-C, which its parent handles.
 
     `settings` are those of the parent: a worker that replaces another one must not be the first to use others.
     """
+    # Before the first thread, which would receive them.
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM])
     _end_with_parent()
     log_without_waiting()
     if pins:
         stay_on_one_processor()
-    # A terminal sends Ctrl-C to both processes; a worker that gets its own SIGINT and its parent's SIGTERM can hang.
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     app = create_app(instance_path=default_instance_path(), settings=settings)
     front = Front(app, settings.threads, is_draining)
     Loop.direct = front.direct
@@ -221,7 +221,7 @@ def _allow_connections() -> int:
 def _end_with_parent() -> None:
     """Stop this worker when its parent is killed: it would keep the port, and the next server could not start."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, STOP)
         parent = multiprocessing.parent_process()
         if parent is not None and os.getppid() != parent.pid:  # it was killed before
             sys.exit(1)

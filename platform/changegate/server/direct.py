@@ -13,6 +13,7 @@ through the event loop, and so would every request if Granian changed this.
 """
 
 import logging
+import signal
 import time
 from asyncio import Future, Handle, set_event_loop
 from collections.abc import Callable, Coroutine
@@ -34,6 +35,8 @@ from changegate.server.threads import Threads, settle
 
 # The name by which Granian finds the event loop.
 LOOP = "changegate"
+# The signal by which the parent stops a worker; `draining.py` explains why it is not SIGTERM.
+STOP = signal.SIGUSR1
 # The key of a scope under which the event loop finds what was done before it got the request.
 BEGUN = "changegate.begun"
 GoToLoop = Callable[[], Any]
@@ -196,6 +199,12 @@ class Loop(uvloop.Loop):
             except Exception:
                 log.exception("a request failed outside of the application")
         return in_loop()
+
+    def add_signal_handler(  # type: ignore[override]
+        self, sig: int, callback: Callable[..., Any], *args: Any
+    ) -> None:
+        """Set the handler of a signal; that of SIGTERM becomes the handler of `STOP`."""
+        super().add_signal_handler(STOP if sig == signal.SIGTERM else sig, callback, *args)
 
 
 @loops.register(LOOP)

@@ -1,20 +1,25 @@
 """The parent of the worker processes, which gives load balancers time to notice that the server will stop.
 
 SIGTERM ──> `is_draining` is true: readiness checks of all workers fail, and requests are still answered
-──> after the drain time, or at the next signal: the workers stop listening, finish their requests, and end
+──> after the drain time, or at the next signal, STOP: the workers stop listening, finish their requests, and end
+
+Service managers send SIGTERM to the workers too, and terminals Ctrl-C. Workers ignore both: only the parent stops them.
 """
 
 import os
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from ctypes import c_bool
 from datetime import timedelta
 from functools import partial
 from multiprocessing.sharedctypes import RawValue
 from typing import Any
 
-from granian.server.mp import MPServer
+from granian.server.mp import MPServer, WorkerProcess
+
+from changegate.server.direct import STOP
 
 
 class DrainingServer(MPServer):
@@ -35,11 +40,9 @@ class DrainingServer(MPServer):
 
     def signal_handler_interrupt(self, *arguments: Any, **options: Any) -> None:
         """Note the signal; the second one ends the pause."""
+        if os.getpid() != self.pid:  # a worker that has not yet blocked the signals
+            return
         self._is_terminated = arguments[:1] == (signal.SIGTERM,)
-        if self._is_terminated and os.getpid() != self.pid:
-            # A worker inherits this handler, and has one of its own only once the application is loaded.
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            signal.raise_signal(signal.SIGTERM)
         if self.interrupt_signal:
             self._pause_ends.set()
         super().signal_handler_interrupt(*arguments, **options)  # type: ignore[no-untyped-call]
@@ -50,3 +53,15 @@ class DrainingServer(MPServer):
         if self._is_terminated:
             self._pause_ends.wait(self._drain_time.total_seconds())
         super().shutdown(exit_code)  # type: ignore[no-untyped-call]
+
+    def _spawn_worker(self, *arguments: Any, **options: Any) -> WorkerProcess:
+        worker = super()._spawn_worker(*arguments, **options)
+        worker.terminate = partial(_stop, worker)  # type: ignore[method-assign]
+        return worker
+
+
+def _stop(worker: WorkerProcess) -> None:
+    worker.interrupt_by_parent = True
+    if worker.inner.is_alive():
+        with suppress(ProcessLookupError):  # it has ended at this moment
+            os.kill(worker.inner.pid, STOP)
