@@ -99,7 +99,7 @@ def replace_view(client_id: str) -> Response:
 
 @bp.delete("/integrations/<client_id>")
 def delete_view(client_id: str) -> Response:
-    """Delete an integration, its keys, its events, and its tokens."""
+    """Delete an integration, its keys, and its tokens."""
     delete_integration(_to_change(client_id), by=caller().user_name)
     commit()
     return empty_response(204)

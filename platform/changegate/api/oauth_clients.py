@@ -1,7 +1,6 @@
 """Client authentication, failure limits, and error responses of the OAuth endpoints."""
 
 from flask import Response
-from sqlalchemy.exc import IntegrityError
 
 from changegate.api.envelopes import oauth_error, servicenow_oauth_error
 from changegate.database import commit, rollback
@@ -60,14 +59,7 @@ def note_refusal(attempt: Attempt, refusal: OAuthError) -> OAuthError:
     rollback()
     refusal = _counted(attempt, refusal)
     record_refused(attempt, refusal, now())
-    try:
-        commit()
-    except IntegrityError:
-        # The integration was deleted meanwhile: an event can no longer refer to it.
-        rollback()
-        attempt.exchange = None
-        record_refused(attempt, refusal, now())
-        commit()
+    commit()
     return refusal
 
 

@@ -41,7 +41,7 @@ def note_refused_call(error: ChangegateError) -> None:
         _record(error)
         commit()
     except SQLAlchemyError as problem:
-        # The integration was deleted meanwhile, or the database is unavailable. The refusal is sent in any case.
+        # The database is unavailable. The refusal is sent in any case.
         rollback()
         log.warning("no event for the refusal %s: %s", correlation_id(), type(problem).__name__)
 

@@ -26,8 +26,8 @@ class OAuthExchangeFigure(Base):
     # The least correlation ID of the hour or day, so that figures compare with exchanges.
     since: Mapped[str] = mapped_column(String(32))
     latest: Mapped[str] = mapped_column(String(32))
-    entity: Mapped[str | None] = reference("Integration", "oauth_entity", ondelete="CASCADE")
-    user: Mapped[str | None] = reference("User", "sys_user")
+    entity: Mapped[str | None] = reference("Integration", "oauth_entity", is_stored_loose=True)
+    user: Mapped[str | None] = reference("User", "sys_user", is_stored_loose=True)
     # Of accepted exchanges only.
     algorithm: Mapped[str | None] = string("Algorithm", 20)
     is_accepted: Mapped[bool] = boolean("Accepted")

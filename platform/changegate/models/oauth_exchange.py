@@ -29,7 +29,7 @@ class OAuthExchange(Base):
     correlation_id: Mapped[str] = mapped_column(String(32), primary_key=True)
     happened_at: Mapped[datetime] = instant("Time")
     address: Mapped[str | None] = string("Address", 45)
-    entity: Mapped[str | None] = reference("Integration", "oauth_entity", ondelete="CASCADE")
+    entity: Mapped[str | None] = reference("Integration", "oauth_entity", is_stored_loose=True)
     client_id: Mapped[str | None] = string("Client ID", 100)
     is_accepted: Mapped[bool] = boolean("Accepted")
     reason: Mapped[str | None] = string("Reason", 40)
@@ -54,7 +54,7 @@ class OAuthExchange(Base):
 
     token_hash: Mapped[str | None] = mapped_column(String(64))
     token_generation: Mapped[int | None] = integer("Token generation")
-    user: Mapped[str | None] = reference("User", "sys_user")
+    user: Mapped[str | None] = reference("User", "sys_user", is_stored_loose=True)
     scope: Mapped[str | None] = string("Scope", MAX_SCOPES_LENGTH)
     # True if the request did not specify scopes: the token then has the current scopes of its integration.
     has_all_scopes: Mapped[bool | None] = boolean("All scopes of its integration")
@@ -73,8 +73,8 @@ class OAuthExchangeKind(Base):
     __tablename__ = "oauth_exchange_kind"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    entity: Mapped[str | None] = reference("Integration", "oauth_entity", ondelete="CASCADE", index=True)
-    user: Mapped[str | None] = reference("User", "sys_user")
+    entity: Mapped[str | None] = reference("Integration", "oauth_entity", is_stored_loose=True, index=True)
+    user: Mapped[str | None] = reference("User", "sys_user", is_stored_loose=True)
     # Of accepted exchanges only. In a refused one, the sender chose the text, and each invented name would become a
     # kind.
     algorithm: Mapped[str | None] = string("Algorithm", 20)

@@ -247,7 +247,7 @@ def count(app: Flask, *models: Any) -> list[int]:
         return [db.session.execute(select(func.count()).select_from(model)).scalar_one() for model in models]
 
 
-def test_deleting_takes_tokens_keys_and_events_along(api: IntegrationApi, desk: TokenDesk) -> None:
+def test_deleting_takes_tokens_and_keys_along_and_keeps_events(api: IntegrationApi, desk: TokenDesk) -> None:
     integration, other = desk.register(), desk.register("Other")
     token, kept = desk.token(integration), desk.token(other)
     response = api.send("DELETE", f"/{integration.client_id}")
@@ -255,8 +255,8 @@ def test_deleting_takes_tokens_keys_and_events_along(api: IntegrationApi, desk: 
     assert (desk.call(token).status_code, desk.call(kept).status_code) == (401, 201)
     assert desk.exchange(integration).status_code == 401
     assert count(desk.app, OAuthEntityKey, JwksCache) == [1, 1]
-    events = [event.entity for event in desk.events() if event.entity]
-    assert events == [other.sys_id]
+    events = [event.entity for event in desk.events() if event.is_accepted]
+    assert events == [integration.sys_id, other.sys_id]
     assert api.refused("DELETE", f"/{integration.client_id}", status=404) == "No Record found"
 
 

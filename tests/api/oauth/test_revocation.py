@@ -12,8 +12,12 @@ from werkzeug.test import TestResponse
 
 from changegate.extensions import db
 from changegate.models import OAuthExchange
+from changegate.services.oauth.access_tokens import find_token_caller
 from changegate.services.oauth.revocation import revoke_token
+from changegate.services.tables.registry import get_table
+from changegate.services.tables.writing.records import create_record, delete_record
 from tests.conftest import Clock
+from tests.support.people import ROOT
 from tests.support.statements import counted_statements
 from tests.support.token_desk import Integration, TokenDesk, basic_header
 
@@ -297,3 +301,15 @@ def test_tokens_end_on_both_databases(either_desk: TokenDesk) -> None:
         assert not is_good(either_desk, token)
     with either_desk.app.app_context():
         assert db.session.query(OAuthExchange).filter(OAuthExchange.revoked_at.is_not(None)).count() == len(tokens)
+
+
+def test_a_token_of_a_deleted_user_does_not_work_for_a_new_one_with_the_same_sys_id(either_desk: TokenDesk) -> None:
+    user, users = either_desk.add_user("jane"), get_table("sys_user")
+    integration = either_desk.register(run_as=..., user_field="user_name")
+    token = either_desk.token(integration, assertion=either_desk.assertion(sub="jane"))
+    with either_desk.app.app_context():
+        assert find_token_caller(token)
+        delete_record(users, ROOT, user)
+        create_record(users, ROOT, {"sys_id": user, "user_name": "jane"})
+        db.session.commit()
+        assert find_token_caller(token) is None

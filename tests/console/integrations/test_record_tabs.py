@@ -7,7 +7,7 @@ from flask import Flask
 from sqlalchemy import func, select, update
 
 from changegate.extensions import db
-from changegate.models import OAuthEntity, OAuthExchange, SysAudit
+from changegate.models import OAuthEntity, SysAudit
 from changegate.schemas.integration import load_fields
 from changegate.services.integrations.integrations import list_integrations
 from changegate.services.integrations.saving import Registered, register_integration
@@ -140,15 +140,14 @@ def test_the_history_has_pages(admin: Visitor, path: str, change: Change) -> Non
 def test_deletion_is_confirmed_and_lists_dependent_rows(admin: Visitor, desk: TokenDesk) -> None:
     integration = desk.register()
     desk.token(integration)
-    desk.exchange(integration, assertion="x")
     path = f"/inbound-integrations/{integration.client_id}"
     text = words(admin.open(f"{path}/delete").text)
     assert "Live tokens that stop working now: 1" in text
-    assert "Token events that are deleted: 2" in text
+    assert "and so do its token events" in text
     assert admin.open(path).status_code == 200
 
 
-def test_deletes_an_integration_with_its_tokens_and_keeps_its_history(
+def test_deletes_an_integration_with_its_tokens_and_keeps_its_history_and_events(
     app: Flask, admin: Visitor, desk: TokenDesk
 ) -> None:
     integration, _other = desk.register("Shop"), desk.register("Other")
@@ -161,10 +160,12 @@ def test_deletes_an_integration_with_its_tokens_and_keeps_its_history(
     assert "Shop is deleted; its tokens have stopped working." in text
     assert admin.open(path).status_code == 404
     assert desk.call(token).status_code == 401
+    event = desk.events()[0]
+    assert integration.sys_id == event.entity
+    assert integration.client_id in admin.open(f"/inbound-integrations/events/{event.correlation_id}").text
+    assert "Not available" in words(admin.open("/inbound-integrations/events").text)
     with app.app_context():
         assert [entity.name for entity in list_integrations()] == ["Other"]
-        owned = select(func.count()).select_from(OAuthExchange).where(OAuthExchange.entity == integration.sys_id)
-        assert db.session.execute(owned).scalar_one() == 0
         rows = select(SysAudit).where(SysAudit.documentkey == integration.sys_id).order_by(SysAudit.sys_id)
         kept = [(row.user, row.fieldname, row.oldvalue, row.newvalue) for row in db.session.execute(rows).scalars()]
     assert kept == [("admin", "comments", None, "Soon gone"), ("admin", "DELETED", "Shop", None)]

@@ -32,7 +32,7 @@ from changegate.models.oauth_exchange import earliest_correlation_id
 from changegate.services.hygiene.history import History, exchanges_by_day, exchanges_by_hour
 from changegate.services.hygiene.log_reading import read_uses
 from changegate.services.oauth import exchange_figures
-from changegate.services.oauth.event_search import count_events, count_would_refuse, latest_events
+from changegate.services.oauth.event_search import count_would_refuse, latest_events
 from changegate.services.oauth.events import purge_expired, thin_reports
 from changegate.services.oauth.exchange_figures import SETTLED_AFTER, count_exchanges
 from changegate.services.oauth.exchange_log import EXCHANGE_LOG
@@ -190,16 +190,6 @@ def test_figures_answer_as_the_whole_log_does(
         require_same_answers(at)
         require_same_answers(at)
     assert counted() > 100
-
-
-def test_an_integration_has_the_events_that_are_not_deleted() -> None:
-    oldest = AT - 30 * DAY
-    refused = {"is_accepted": False, "request": "GET /api/now/table/task"}
-    store(*(exchange(oldest - HOUR) for _ in range(2)), exchange(oldest + HOUR), exchange(oldest + HOUR, **refused))
-    assert count_events(INTEGRATIONS[0]) == 4
-    count_exchanges(AT)
-    purge_expired(AT)
-    assert count_events(INTEGRATIONS[0]) == 2
 
 
 def test_old_exchanges_without_a_report_still_count(either_app: Flask) -> None:

@@ -129,7 +129,7 @@ def _write(verb: str, schema: str) -> Operation:
 
 
 def _delete() -> Operation:
-    text = "Deletes its tokens, keys, and events, too."
+    text = "Its tokens stop working, and its keys are deleted. Its token events stay."
     responses = {"204": answer("It is deleted."), **errors(404, 412)}
     return conditional(_operation("delete_integration", "Delete an integration", responses, "client_id", text=text))
 

@@ -84,12 +84,12 @@ def update(client_id: str, as_json: bool, **options: Any) -> None:
 @client_id_argument
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def delete(client_id: str, yes: bool) -> None:
-    """Delete an integration with its tokens, keys, and events; to keep its events, disable it instead."""
+    """Delete an integration with its tokens and keys."""
     with opened_instance():
         entity = get_target(client_id)
         name = entity.name
         if not yes:
-            click.confirm(f"Delete {name}, its tokens, keys, and events?", abort=True, err=True)
+            click.confirm(f"Delete {name}, its tokens, and its keys?", abort=True, err=True)
         delete_integration(entity, by=BY)
         commit()
     click.echo(f"{name} is deleted.")

@@ -11,7 +11,7 @@ from changegate.console.records.list_state import page_number
 from changegate.database import commit
 from changegate.extensions import now
 from changegate.services.integrations.integrations import delete_integration, get_integration, lock_integration
-from changegate.services.oauth.event_search import REPORTED_FOR, count_events, count_would_refuse, list_events
+from changegate.services.oauth.event_search import REPORTED_FOR, count_would_refuse, list_events
 from changegate.services.oauth.log_tables import count_live_tokens
 from changegate.unproxied import current_request
 
@@ -51,13 +51,12 @@ def delete_question_view(client_id: str) -> str:
         "console/integration_delete.html",
         **tab_context(entity, DETAILS),
         tokens=count_live_tokens(entity=entity.sys_id),
-        events=count_events(entity.sys_id),
     )
 
 
 @bp.post("/<client_id>/delete")
 def delete_view(client_id: str) -> ResponseReturnValue:
-    """Delete an integration with its tokens, keys, and events; raises `RecordNotFound`."""
+    """Delete an integration with its tokens and keys; raises `RecordNotFound`."""
     entity = lock_integration(client_id)
     if stale := stale_integration(entity):
         return stale

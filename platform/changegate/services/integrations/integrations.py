@@ -96,7 +96,7 @@ def end_tokens(entity: OAuthEntity, *, by: str) -> None:
 
 
 def delete_integration(entity: OAuthEntity, *, by: str) -> None:
-    """Delete an integration with its keys, its events, and its tokens, which are rows of events; its history stays."""
+    """Delete an integration with its keys and refresh tokens; its history and events stay, but no token works."""
     # Lock the integration first, as `lock_owner` does. In another order, this and a refresh could deadlock.
     held = select(OAuthEntity.sys_id).where(OAuthEntity.sys_id == entity.sys_id).with_for_update()
     connection().execute(held.execution_options(locks_rows=True))

@@ -84,13 +84,6 @@ def latest_events(entities: Iterable[str]) -> dict[str, OAuthExchange]:
     return {event.entity: event for event in db.session.execute(events).scalars() if event.entity is not None}
 
 
-def count_events(entity: str) -> int:
-    """Return the number of events of an integration, by its sys_id."""
-    counted = select(func.count()).select_from(LoggedExchange).where(LoggedExchange.entity == entity)
-    number: int = db.session.execute(counted).scalar_one()
-    return number
-
-
 def count_would_refuse(since: datetime) -> dict[str, int]:
     """Return the number of exchanges that report-only conditions would have refused, by the integration's sys_id."""
     numbers = exchange_numbers(now(), since).c

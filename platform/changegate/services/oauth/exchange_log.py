@@ -74,8 +74,7 @@ def _kind_of(exchange: Any) -> tuple[Any, ...]:
 def _numbers_of_kinds(kinds: Iterable[tuple[Any, ...]]) -> Mapping[tuple[Any, ...], int]:
     """Return the numbers of kinds, and store those that are new.
 
-    Two transactions may store the same kind, and the deletion of a user makes kinds alike: both numbers then mean the
-    same.
+    Two transactions may store the same kind: both numbers then mean the same.
     """
     numbers = {_kind_of(row): row.id for row in connection().execute(select(*_KIND)).all()}
     for kind in kinds:

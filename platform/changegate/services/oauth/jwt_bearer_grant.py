@@ -3,10 +3,9 @@
 from sqlalchemy.exc import IntegrityError
 
 from changegate.database import commit
-from changegate.database.prepared import is_broken_reference
 from changegate.errors import JwksFetchFailed, JwksUnusable, SealBroken
 from changegate.extensions import now, settings
-from changegate.oauth_errors import AssertionRefused, InvalidClient, TemporarilyUnavailable
+from changegate.oauth_errors import AssertionRefused, TemporarilyUnavailable
 from changegate.services.assertions.assertion import UnverifiedAssertion, VerifiedAssertion
 from changegate.services.assertions.report import Report, RuleCheck
 from changegate.services.keys.key_store import KeySetTooOld, KeyStore
@@ -38,17 +37,12 @@ def commit_exchange(attempt: Attempt) -> None:
     """Commit the row of an exchange, or refuse the exchange if the database rejects the row (decision 0011).
 
     The replay key of the row is unique (`Exchange.replay_key`), so that of several exchanges with one `jti`, in any
-    process, exactly one is stored. Raises `AssertionRefused` for the others, and `InvalidClient` if the integration or
-    its user has just been deleted.
+    process, exactly one is stored. Raises `AssertionRefused` for the others.
     """
     try:
         commit()
-    except IntegrityError as problem:
+    except IntegrityError:
         exchange = attempt.exchange
-        if is_broken_reference(problem):
-            # The event of this refusal must not refer to the deleted row, or it would be rejected too.
-            attempt.exchange = None
-            raise InvalidClient("client_unknown") from None
         if exchange is None or exchange.replay_key is None:
             raise  # A row without a replay key violates another constraint.
         report = exchange.verified.report if exchange.verified else Report()
