@@ -18,7 +18,7 @@ from changegate.services.tables.display.shapes import Shape
 from changegate.services.tables.reading.records import get_row, read_record
 from changegate.services.tables.registry import Table, find_table, get_table
 from changegate.services.tables.rules import Rules, Values
-from changegate.services.tables.writing import records
+from changegate.services.tables.writing import records, referrers
 from changegate.services.tables.writing.records import create_record, delete_record, update_record
 from tests.support.people import ADMIN, ROOT
 from tests.support.statements import counted_statements
@@ -169,6 +169,21 @@ def test_references_to_a_deleted_user_are_emptied(at_work: Flask) -> None:
     db.session.commit()
     assert read(sys_id)["assigned_to"] is None
     assert (read(sys_id)["sys_mod_count"], read(other)["sys_mod_count"]) == (1, 0)
+
+
+@pytest.mark.parametrize(("table", "field"), [("change_request", "assigned_to"), ("sys_user_grmember", "user")])
+def test_a_record_is_kept_if_a_request_has_no_time_for_its_references_or_parts(
+    at_work: Flask, monkeypatch: pytest.MonkeyPatch, table: str, field: str
+) -> None:
+    monkeypatch.setattr(referrers, "MOST_DEPENDENTS", 2)
+    user = create_record(USERS, ROOT, {"user_name": "ann"})["sys_id"]
+    for number in range(3):
+        group = create_record(GROUPS, ROOT, {"name": f"Group {number}"})["sys_id"]
+        create_record(get_table(table), ROOT, {field: user, "group": group})
+    with pytest.raises(OperationFailed) as refused:
+        delete_record(USERS, ROOT, user)
+    assert "More than 2 records refer to it" in (refused.value.detail or "")
+    db.session.rollback()
 
 
 def test_an_emptied_reference_is_audited(at_work: Flask) -> None:

@@ -12,7 +12,7 @@ from changegate.services.access.caller import Caller
 from changegate.services.tables.registry import Table, get_table
 from changegate.services.tables.writing.audit import record_deletions
 from changegate.services.tables.writing.dependent_rows import delete_dependent_rows
-from changegate.services.tables.writing.referrers import empty_references
+from changegate.services.tables.writing.referrers import MOST_DEPENDENTS, empty_references, require_few
 
 PARTS_AT_ONCE = 500
 
@@ -21,10 +21,12 @@ def remove_parts(table: Table, sys_id: str, caller: Caller) -> None:
     """Delete the dependent records of a record, with the rules, the audit trail, and the dependent rows of each.
 
     The caller needs no access to them: a caller who may delete a record may delete everything that belongs to it.
+    Raises `OperationFailed` if it has too many.
     """
     for name, field in table.parts:
         part = get_table(name)
         rows = _parts_statement(part, field).all({"belongs_to": sys_id})
+        require_few(len(rows))
         if rows:
             _remove(part, field, [dict(zip(part.source.c.keys(), row, strict=True)) for row in rows], caller)
 
@@ -47,4 +49,6 @@ def _remove(part: Table, field: str, records: Sequence[Mapping[str, Any]], calle
 
 @lru_cache(maxsize=32)
 def _parts_statement(part: Table, field: str) -> Prepared:
-    return Prepared(select(part.source).where(part.source.c[field] == parameter("belongs_to")))
+    return Prepared(
+        select(part.source).where(part.source.c[field] == parameter("belongs_to")).limit(MOST_DEPENDENTS + 1)
+    )
