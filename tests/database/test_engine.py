@@ -259,6 +259,21 @@ def test_every_statement_of_postgresql_has_its_time(on_postgres: Flask) -> None:
     assert db.session.execute(text("SHOW jit")).scalar_one() == "off"
 
 
+def test_a_caller_who_waits_for_a_lock_is_asked_to_try_again(on_postgres: Flask, prepared_postgres: str) -> None:
+    assert connection().execute(text("SHOW lock_timeout")).scalar_one() == "20s"
+
+    @on_postgres.get("/api/now/waiting")
+    def wait_for_lock() -> str:
+        connection().execute(text("SET lock_timeout = 50"))
+        return str(connection().execute(select(SysUser.name)).scalars().first())
+
+    with psycopg.connect(prepared_postgres.replace("+psycopg", "")) as other:
+        # As VACUUM FULL does.
+        other.execute("LOCK TABLE sys_user")
+        refused = on_postgres.test_client().get("/api/now/waiting")
+    assert (refused.status_code, "Retry-After" in refused.headers) == (503, True)
+
+
 def test_a_node_that_is_frozen_within_a_transaction_does_not_keep_its_locks(
     on_postgres: Flask, prepared_postgres: str
 ) -> None:

@@ -21,6 +21,8 @@ MAPPED_BYTES = 2**31 - 2**16
 # Of PostgreSQL; times in milliseconds, those of keepalives in seconds.
 SESSION_SETTINGS = {
     "statement_timeout": MAX_EXECUTION_TIME // timedelta(milliseconds=1),
+    # Longer than a frozen node keeps its locks. A caller who waits for a lock must not be told to ask for less.
+    "lock_timeout": 2 * BUSY_TIMEOUT // timedelta(milliseconds=1),
     # A node that is frozen within a transaction, or whose host is lost, must not keep its locks. On SQLite, others wait
     # as long for it.
     "idle_in_transaction_session_timeout": BUSY_TIMEOUT // timedelta(milliseconds=1),

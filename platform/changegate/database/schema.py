@@ -106,10 +106,10 @@ def create_index_online(name: str, table: str, columns: list[Any], **options: An
         return
     with context.autocommit_block():
         at_work.execution_options(**{IS_ONLINE: True})
-        at_work.exec_driver_sql("SET statement_timeout = 0")
+        at_work.exec_driver_sql("SET statement_timeout = 0; SET lock_timeout = 0")
         is_invalid = text("SELECT 1 FROM pg_index WHERE indexrelid = to_regclass(:name) AND NOT indisvalid")
         if at_work.execute(is_invalid, {"name": name}).first():
             op.drop_index(name, table, postgresql_concurrently=True)
         op.create_index(name, table, columns, postgresql_concurrently=True, if_not_exists=True, **options)
-        at_work.exec_driver_sql("RESET statement_timeout")
+        at_work.exec_driver_sql("RESET statement_timeout; RESET lock_timeout")
         at_work.execution_options(**{IS_ONLINE: False})
