@@ -259,6 +259,19 @@ def test_every_statement_of_postgresql_has_its_time(on_postgres: Flask) -> None:
     assert db.session.execute(text("SHOW jit")).scalar_one() == "off"
 
 
+def test_defaults_of_a_database_do_not_count(on_postgres: Flask) -> None:
+    own = {"default_transaction_isolation": "read committed", "DateStyle": "ISO, MDY"}
+    others = ("default_transaction_isolation = 'repeatable read'", "datestyle = 'German, MDY'")
+    name = db.engine.url.database
+    for other in others:
+        connection().execute(text(f"ALTER DATABASE {name} SET {other}"))
+    try:
+        with db.engine.connect() as beside:
+            assert {setting: beside.execute(text(f"SHOW {setting}")).scalar_one() for setting in own} == own
+    finally:
+        connection().execute(text(f"ALTER DATABASE {name} RESET ALL"))
+
+
 def test_a_caller_who_waits_for_a_lock_is_asked_to_try_again(on_postgres: Flask, prepared_postgres: str) -> None:
     assert connection().execute(text("SHOW lock_timeout")).scalar_one() == "20s"
 

@@ -33,6 +33,9 @@ SESSION_SETTINGS = {
     "tcp_keepalives_count": 3,
     # Compiling a statement takes PostgreSQL seconds, and its guess when this pays is far off for recursive statements.
     "jit": "off",
+    # A role or database may have other defaults. A rule that is checked under a lock must see the latest commits.
+    "default_transaction_isolation": r"read\ committed",
+    "datestyle": "ISO",
 }
 
 
