@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-DATABASES = frozenset({"sqlite", "postgresql"})
+DRIVERS = frozenset({"pysqlite", "psycopg"})
 COUNTER_STORES = frozenset({"memory", "redis", "rediss", "valkey", "valkeys"})
 # A label of the host may be a star, except the last two, which are the registered domain.
 _ORIGIN = re.compile(r"https?://(?:\*\.[a-z0-9-]+(?:\.[a-z0-9-]+)+|[a-z0-9.-]+|\[[0-9a-f:]+\])(?::[0-9]{1,5})?")
@@ -118,10 +118,12 @@ def _base_url(value: str) -> str:
 
 def _database_url(value: str) -> str:
     try:
-        backend = make_url(value).get_backend_name()
+        url = make_url(value)
+        driver = url.get_driver_name()
     except (ArgumentError, ValueError):
-        backend = ""
-    if backend not in DATABASES:
+        driver = ""
+    # Each process would have a database in memory of its own.
+    if driver not in DRIVERS or (driver == "pysqlite" and url.database in {None, "", ":memory:"}):
         raise ValueError("give an address such as postgresql+psycopg://user:password@host/name")
     return value
 
