@@ -13,6 +13,7 @@ from changegate.errors import AccessRefused, OperationFailed
 from changegate.extensions import db, now
 from changegate.models import ChgHistory, Job, SysJournalField, SysUserRole
 from changegate.services.access.caller import Caller
+from changegate.services.approvals import departures
 from changegate.services.approvals.deadlines import ESCALATED, FOLLOW_UP, UNANSWERED, list_due
 from changegate.services.process import edits
 from changegate.services.tables.registry import get_table
@@ -574,6 +575,25 @@ def test_people_who_join_a_group_that_was_empty_are_asked(people: dict[str, str]
     later(seconds=1)
     assert states_of(change) == {people["ann"]: "requested"}
     assert change_of(change)["approval"] == "requested"
+
+
+def test_a_request_follows_some_of_the_changes_that_ask_a_group_and_a_job_the_others(
+    people: dict[str, str], later: Later, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(departures, "CHANGES_AT_ONCE", 2)
+    group = add_group("Crew", people["ann"])
+    changes = [waiting_change(of_group(group)), *(add("change_request", type="normal") for _ in range(4))]
+    for change in changes[1:]:
+        enter(change, AUTHORIZE)
+    later(seconds=1)
+
+    add("sys_user_grmember", user=people["cem"], group=group)
+    kinds = (departures.FURTHER, departures.RECOMPUTE)
+    enqueued = select(Job.kind).where(Job.kind.in_(kinds)).order_by(Job.kind)
+    assert connection().execute(enqueued).scalars().all() == [kinds[1], kinds[1], kinds[0]]
+    later(seconds=1)
+    asked = {people["ann"]: "requested", people["cem"]: "requested"}
+    assert [states_of(change) for change in changes] == [asked] * 5
 
 
 def test_too_few_people_are_shown_and_noted_once_while_others_can_answer(people: dict[str, str], later: Later) -> None:

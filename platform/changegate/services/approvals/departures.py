@@ -1,13 +1,14 @@
 """Departures: changes whose approvals must be requested from other people, because users have left or joined.
 
 The rules of accounts, groups, members, and roles enqueue a job for each change that a write may affect, in its
-transaction. Until the job has run, a user who left cannot answer, and their answer does not count.
+transaction; of very many changes, jobs do so. Until the job of a change has run, a user who left cannot answer, and
+their answer does not count.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import or_, select
 
 from changegate.database import connection
 from changegate.models import SysapprovalApprover, SysUserGroupMember, Task
@@ -15,6 +16,7 @@ from changegate.services.access.caller import Caller
 from changegate.services.approvals.bound import bound_changes
 from changegate.services.approvals.rollup import NOT_REQUESTED
 from changegate.services.approvals.token_limits import refuse_tokens_of_groups, refuse_tokens_of_managers
+from changegate.services.jobs.handlers import handles
 from changegate.services.jobs.queue import enqueue
 from changegate.services.tables.rules import Rules, Values
 from changegate.services.users.accounts import UserRules
@@ -23,6 +25,8 @@ from changegate.services.users.roles import MembershipRules, RoleRules
 
 # The kind of job that brings the approvals of one change up to date; the process has its handler.
 RECOMPUTE = "approvals.recompute"
+FURTHER = "approvals.recompute_further"
+CHANGES_AT_ONCE = 500
 _APPROVALS, _MEMBERS = SysapprovalApprover.__table__.c, SysUserGroupMember.__table__.c
 
 
@@ -72,10 +76,7 @@ class _Recomputing(Rules):
     def _recompute(self, *rows: Mapping[str, Any]) -> None:
         users = {row[name] for row in rows for name in self.users if row.get(name)}
         groups = {row[name] for row in rows for name in self.groups}
-        of_users = select(_MEMBERS["group"]).where(_MEMBERS["user"].in_(users))
-        of_groups = select(_MEMBERS["user"]).where(_MEMBERS["group"].in_(groups))
-        is_approver = or_(_APPROVALS["approver"].in_(users), _APPROVALS["approver"].in_(of_groups))
-        recompute_changes(or_(is_approver, _APPROVALS["group"].in_(groups), _APPROVALS["group"].in_(of_users)))
+        recompute_changes(users, groups)
 
 
 class PersonRules(_Recomputing, UserRules):
@@ -126,14 +127,31 @@ class RoleOfGroupRules(_Recomputing, RoleRules):
     groups = ("group",)
 
 
-def recompute_changes(is_affected: ColumnElement[bool]) -> None:
-    """Enqueue a job for each change that has requested such an approval, or for which no user could be asked."""
+def recompute_changes(users: Iterable[str] = (), groups: Iterable[str] = (), after: str = "") -> None:
+    """Enqueue a job for each change that has requested approvals of users or groups, or for which none could be asked.
+
+    A group may be asked in all open changes, so this ends with `CHANGES_AT_ONCE` of those after a sys_id, and enqueues
+    a job for the others.
+    """
     tasks = Task.__table__.c
+    of_users = select(_MEMBERS["group"]).where(_MEMBERS["user"].in_(users))
+    of_groups = select(_MEMBERS["user"]).where(_MEMBERS["group"].in_(groups))
+    is_approver = or_(_APPROVALS["approver"].in_(users), _APPROVALS["approver"].in_(of_groups))
+    is_affected = or_(is_approver, _APPROVALS["group"].in_(groups), _APPROVALS["group"].in_(of_users))
     # Also approvals that have ended: the people who left may come back.
     of_change = (_APPROVALS["sysapproval"] == tasks["sys_id"], _APPROVALS["asked_by_policy"])
     asked = select(_APPROVALS["sys_id"]).where(*of_change, is_affected).exists()
     waits = or_(asked, tasks["approval"] == NOT_REQUESTED)
     # In a fixed order, so that two transactions do not wait for each other's jobs.
-    changes = select(tasks["sys_id"]).where(bound_changes(), waits).order_by(tasks["sys_id"])
-    for change in connection().execute(changes).scalars().all():
+    following = select(tasks["sys_id"]).where(bound_changes(), waits, tasks["sys_id"] > after).order_by(tasks["sys_id"])
+    changes = connection().execute(following.limit(CHANGES_AT_ONCE)).scalars().all()
+    for change in changes:
         enqueue(RECOMPUTE, {"change": change}, key=change)
+    if len(changes) == CHANGES_AT_ONCE:
+        enqueue(FURTHER, {"users": sorted(users), "groups": sorted(groups), "after": changes[-1]})
+
+
+@handles(FURTHER)
+def recompute_further(payload: Mapping[str, Any]) -> None:
+    """Enqueue the jobs of further changes."""
+    recompute_changes(**payload)

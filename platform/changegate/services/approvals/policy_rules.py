@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import String, false, select, update
+from sqlalchemy import String, select, update
 
 from changegate.database.prepared import Prepared, parameter
 from changegate.errors import InputInvalid, OperationFailed
@@ -68,7 +68,7 @@ class PolicyRules(Rules):
     def after_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> Values | None:
         """Ask again about the changes that wait because no policy matched, or because no user could be asked."""
         if {**record, **changes}["active"]:
-            recompute_changes(false())
+            recompute_changes()
         return None
 
     def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
@@ -122,7 +122,7 @@ class ApprovalDefRules(Rules):
 
 def _follow(policy: str) -> None:
     _RAISE_VERSION.execute({"of_policy": policy})
-    recompute_changes(false())
+    recompute_changes()
 
 
 def _lock_policy(sys_id: str) -> Mapping[str, Any]:
