@@ -14,6 +14,7 @@ import pytest
 
 from changegate import create_app
 from changegate.config import SettingInvalid, Settings, default_instance_path, load_settings
+from changegate.extensions import db
 from changegate.setting_parsers import PARSERS, SmtpServer
 
 SECRET = "s" * 32
@@ -21,6 +22,13 @@ SECRET = "s" * 32
 
 def settings_of(folder: Path, **texts: str) -> Settings:
     return load_settings(folder, texts)
+
+
+@pytest.mark.parametrize("name", ["feature%2Fnew", "what?", "a b#c"])
+def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
+    app = create_app(instance_path=tmp_path / name)
+    with app.app_context():
+        assert db.engine.url.database == str(tmp_path / name / "changegate.db")
 
 
 def test_a_fresh_instance_has_every_default(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import URL
+
 from changegate.instance_files import make_private_folder
 from changegate.setting_parsers import LONGEST_STALE, PARSERS, Network, SmtpServer, parse_secret_key
 
@@ -88,7 +90,7 @@ def load_settings(instance_path: Path, overrides: Mapping[str, str] | None = Non
     texts |= overrides or {}
     # An empty text stands for the default, so that an environment can reset a value of `config.py`.
     values: dict[str, Any] = {name: _parse(name, text.strip()) for name, text in texts.items() if text.strip()}
-    values.setdefault("database_url", f"sqlite:///{instance_path / DATABASE_FILE}")
+    values.setdefault("database_url", str(URL.create("sqlite", database=str(instance_path / DATABASE_FILE))))
     if "secret_key" not in values:
         values["secret_key"] = _kept_secret_key(instance_path / KEY_FILE)
     if "smtp_url" in values and "mail_from" not in values:
