@@ -14,6 +14,7 @@ from sqlalchemy.exc import OperationalError
 from changegate import create_app
 from changegate.cli.prepare import prepare_instance
 from tests.cli.conftest import Run
+from tests.support.postgres import running_cluster
 from tests.support.servers import environment_of, free_port, start
 
 
@@ -127,6 +128,19 @@ def test_an_invalid_database_is_refused_with_a_sentence(run: Run, folder: Path) 
     (folder / "changegate.db").write_bytes(b"this is no database" * 100)
 
     run("prepare").assert_refused("database cannot be used")
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_a_database_that_cannot_store_every_text_is_refused_with_a_sentence(
+    run: Run, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    cluster, name = running_cluster(), f"in_{encoding.lower()}"
+    cluster.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}'")
+    monkeypatch.setenv("CHANGEGATE_DATABASE_URL", cluster.url(name))
+    try:
+        run("prepare").assert_refused(f"its encoding is {encoding}. Create it with ENCODING 'UTF8'.")
+    finally:
+        cluster.drop_database(name)
 
 
 def test_only_nodes_that_share_postgresql_accept_settings(run: Run) -> None:

@@ -260,8 +260,9 @@ def test_every_statement_of_postgresql_has_its_time(on_postgres: Flask) -> None:
 
 
 def test_defaults_of_a_database_do_not_count(on_postgres: Flask) -> None:
-    own = {"default_transaction_isolation": "read committed", "DateStyle": "ISO, MDY"}
-    others = ("default_transaction_isolation = 'repeatable read'", "datestyle = 'German, MDY'")
+    own = {"default_transaction_isolation": "read committed", "DateStyle": "ISO, MDY", "client_encoding": "UTF8"}
+    isolation = "default_transaction_isolation = 'repeatable read'"
+    others = (isolation, "datestyle = 'German, MDY'", "client_encoding = 'LATIN1'")
     name = db.engine.url.database
     for other in others:
         connection().execute(text(f"ALTER DATABASE {name} SET {other}"))

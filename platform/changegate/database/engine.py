@@ -10,7 +10,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from changegate.database.drivers import BUSY_TIMEOUT, QueuedConnection, in_time_zone
 from changegate.database.pool import IDLE_SECONDS, OPENED_AT, LeanPool, pool_of
-from changegate.database.postgres import Connector
+from changegate.database.postgres import ENCODING, Connector
 from changegate.database.request_time import MAX_EXECUTION_TIME
 
 LAST_USED = "last_used"
@@ -51,7 +51,8 @@ def engine_options(database_url: str) -> dict[str, Any]:
     # connections; if it also had to wait for those of another thread, both could wait forever.
     own = [f"-c {name}={value}" for name, value in SESSION_SETTINGS.items()]
     # Of a setting that is given twice, the second value counts.
-    settings = {"options": " ".join([*own, *make_url(database_url).normalized_query.get("options", ())])}
+    options = " ".join([*own, *make_url(database_url).normalized_query.get("options", ())])
+    settings = {"options": options, "client_encoding": ENCODING}
     return {**common, "pool_size": 20, "max_overflow": 492, "isolation_level": "AUTOCOMMIT", "connect_args": settings}
 
 

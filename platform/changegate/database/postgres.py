@@ -36,6 +36,7 @@ LIMITS = {
     "keepalives_count": 3,
 }
 _REFUSAL = "unsupported startup parameter"
+ENCODING = "UTF8"
 # Per connection: prepared statements, and those counted until they are. Each prepared one takes memory of the server.
 MOST_STATEMENTS = 200
 # A cancellation opens another connection. If it fails, the server's statement_timeout ends the statement.
@@ -59,7 +60,7 @@ class Connector:
         sent = {name: value for name, value in (LIMITS | options).items() if name not in self._without}
         try:
             # After a rollback, psycopg's own preparation may deallocate all statements, also ours.
-            return DirectConnection.connect(**sent, prepare_threshold=None)
+            return _in_unicode(DirectConnection.connect(**sent, prepare_threshold=None))
         except psycopg.OperationalError as refused:
             if "options" not in sent or _REFUSAL not in str(refused):
                 raise
@@ -281,3 +282,12 @@ class DirectConnection(psycopg.Connection[Any]):
             # later ones are counted and prepared again.
             self._statements.clear()
         raise problem
+
+
+def _in_unicode(connection: DirectConnection) -> DirectConnection:
+    """Return a connection to a database that stores every text. Raises `psycopg.OperationalError` for others."""
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding not in {ENCODING, None}:  # a pooler need not send it
+        connection.close()
+        raise psycopg.OperationalError(f"its encoding is {encoding}. Create it with ENCODING '{ENCODING}'.")
+    return connection
