@@ -3,7 +3,8 @@
     test ──code, arguments, descriptors──> parent ──forks──> keeper ──forks──> process, which runs the code
       <──────────── process id, then exit code ───────────────┘ waits for it
 
-The parent has one thread and runs nothing itself. Each process leads a session, as one of `subprocess` with
+The parent has one thread and serves nothing itself. It has made an application, so that no process parses the routes
+again: that would be a third of what most commands take. Each process leads a session, as one of `subprocess` with
 `start_new_session`. Whether the product can be imported, and its entry points, are tested by processes of their own.
 """
 
@@ -21,7 +22,8 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from typing import IO, Any
+from pathlib import Path
+from typing import IO
 
 LARGEST_ORDER = 1024 * 1024
 
@@ -30,16 +32,22 @@ class Forked:
     """A running process with the interface of `subprocess.Popen`, as far as tests use it."""
 
     def __init__(
-        self, code: str, arguments: Sequence[str], environment: Mapping[str, str], *, merges_errors: bool = False
+        self,
+        code: str,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        merges_errors: bool = False,
+        log: Path | None = None,
     ) -> None:
-        output, its_output = os.pipe()
+        output, its_output = (None, os.open(log, os.O_WRONLY | os.O_CREAT)) if log else os.pipe()
         errors, its_errors = (None, os.dup(its_output)) if merges_errors else os.pipe()
         status, its_status = os.pipe()
         order = json.dumps([code, [*arguments], {**environment}, os.getcwd()])
         socket.send_fds(_parent(), [order.encode()], [its_output, its_errors, its_status])
         for descriptor in (its_output, its_errors, its_status):
             os.close(descriptor)
-        self.stdout: IO[str] = os.fdopen(output)
+        self.stdout: IO[str] | None = None if output is None else os.fdopen(output)
         self.stderr: IO[str] | None = None if errors is None else os.fdopen(errors)
         self._status = os.fdopen(status)
         self.pid = int(self._status.readline())
@@ -114,6 +122,13 @@ def _parent() -> socket.socket:
 def run(descriptor: int) -> None:
     """Fork a process for each order. The process runs its code in this call, and returns."""
     importlib.import_module("changegate.cli")
+    speedups = importlib.import_module("tests.support.speedups")
+    with speedups.remembered_routes():
+        speedups.remember_routes()
+        _take_orders(descriptor)
+
+
+def _take_orders(descriptor: int) -> None:
     # Keepers need not be waited for.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(fileno=descriptor) as orders:
@@ -155,5 +170,20 @@ def _become(streams: Sequence[int], code: str, arguments: list[str], environment
     sys.argv = ["changegate", *arguments]
     if "PYTHONUNBUFFERED" in environment:
         sys.stdout.reconfigure(write_through=True)  # type: ignore[union-attr]
-    namespace: dict[str, Any] = {"__name__": "__main__"}
-    exec(code, namespace)
+    _run(code)
+
+
+def _run(code: str) -> None:
+    """Run code and end as Python does, but without freeing each object, for which Linux would have to copy it first."""
+    status = 0
+    try:
+        exec(code, {"__name__": "__main__"})
+    except SystemExit as ended:
+        if not isinstance(ended.code, int | None):
+            raise
+        status = ended.code or 0
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(status)

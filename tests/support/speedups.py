@@ -4,6 +4,7 @@ import functools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, cast
 from unittest import mock
 
@@ -15,6 +16,7 @@ from werkzeug.routing import Map, Rule, RuleFactory
 from werkzeug.security import generate_password_hash
 
 from changegate import factory
+from changegate.config import Settings
 from changegate.database.engine import engine_options
 from changegate.seed import first_start
 from changegate.services.users import accounts
@@ -116,6 +118,13 @@ def remembered_routes() -> Iterator[None]:
         ),
     ):
         yield
+
+
+def remember_routes() -> None:
+    """Parse and arrange the routes of the product for all applications that follow."""
+    with TemporaryDirectory() as folder:
+        settings = Settings(database_url=f"sqlite:///{folder}/unused.db", secret_key="unused" * 8)
+        factory.create_app(instance_path=folder, settings=settings).url_map.update()
 
 
 class _Templates(BytecodeCache):
