@@ -96,8 +96,11 @@ def life_of(changes: int) -> Life:
     )
 
 
-def fill_life(database_url: str, changes: int) -> Life:
-    """Fill a prepared database, which no other process uses in the meantime, with two years of changes."""
+def fill_life(database_url: str, changes: int, *, has_prose: bool = True) -> Life:
+    """Fill a prepared database, which no other process uses in the meantime, with two years of changes.
+
+    Without prose, changes have no description and no plan, which are most of what the index of texts contains.
+    """
     life, engine = life_of(changes), create_engine(database_url)
     facts = _facts(life)
     load_rows(engine, SysUser, map(_user, range(len(life.users)), life.users, names_of(life)))
@@ -105,7 +108,8 @@ def fill_life(database_url: str, changes: int) -> Life:
     load_rows(engine, CmdbCi, _items(life))
     load_rows(engine, OAuthEntity, (_pipeline(n, sys_id) for n, sys_id in enumerate(life.pipelines)))
     with without_indexes(engine, Task):
-        load_rows(engine, ChangeRequest, _changes(life, facts))
+        changes_of_life = _changes(life, facts)
+        load_rows(engine, ChangeRequest, changes_of_life if has_prose else map(_without_prose, changes_of_life))
         load_rows(engine, ChangeTask, _tasks(life, facts))
     with without_indexes(engine, SysapprovalApprover):
         load_rows(engine, SysapprovalApprover, _approvals(life, facts))
@@ -212,6 +216,10 @@ def _changes(life: Life, facts: _Facts) -> Iterator[Row]:
             **_provenance(number, of),
             **_course(BEGIN + step * number, state, of),
         }
+
+
+def _without_prose(change: Row) -> Row:
+    return {**change, "description": None, "implementation_plan": None}
 
 
 def _about(life: Life, number: int, of: dict[str, Any], description: str) -> dict[str, Any]:

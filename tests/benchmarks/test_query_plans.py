@@ -69,7 +69,8 @@ def app(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         prepare_instance(app)
         with app.app_context():
             url = db.engine.url.render_as_string(hide_password=False)
-        fill_life(url, CHANGES)
+        # No query is about prose, the indexing of which would take as long as all else.
+        fill_life(url, CHANGES, has_prose=False)
         with app.app_context():
             index_and_analyze()
         yield app
