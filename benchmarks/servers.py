@@ -55,8 +55,8 @@ class Server:
 @contextmanager
 def serving(command: Sequence[str], port: int, env: Mapping[str, str], log: Path) -> Iterator[Server]:
     """Run a server until the block ends. Raises `BenchFailed` if it does not start."""
-    with log.open("wb") as output, kept_to(SERVERS):
-        process = subprocess.Popen(command, cwd=ROOT, env=dict(env), stdout=output, stderr=subprocess.STDOUT)
+    with kept_to(SERVERS):
+        process = start(command, env, log)
     try:
         _await_port(process, port, log)
         yield Server(f"http://127.0.0.1:{port}", process.pid)
@@ -67,6 +67,12 @@ def serving(command: Sequence[str], port: int, env: Mapping[str, str], log: Path
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def start(command: Sequence[str], env: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
+    """Start a process that writes what it prints into a file."""
+    with log.open("wb") as output:
+        return subprocess.Popen(command, cwd=ROOT, env=dict(env), stdout=output, stderr=subprocess.STDOUT)
 
 
 def _await_port(process: subprocess.Popen[bytes], port: int, log: Path) -> None:

@@ -2,9 +2,9 @@
 
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -12,14 +12,13 @@ from urllib.parse import quote
 
 import pytest
 import requests
-from benchmarks import query_times, servers
+from benchmarks import memory, pages, product, query_times, servers
 from benchmarks.cases import NEWEST_FIRST, PAGE_SIZE, Case, ServedSite
 from benchmarks.common_queries import common_queries
 from benchmarks.databases import Databases, PostgresDatabases, SqliteFiles
 from benchmarks.exchanges import FORM
 from benchmarks.life import life_of
 from benchmarks.load import Traffic
-from benchmarks.memory import page_through
 from benchmarks.product import CHANGE_PATH, TOKEN_PATH, change_body, list_path
 from benchmarks.query_times import write_queries
 from benchmarks.rotation import ASSERTIONS_OF_A_KEY
@@ -28,8 +27,10 @@ from benchmarks.selection import EXCHANGES, NAMES, OF_A_MILLION, PEERS, SCENARIO
 from benchmarks.stage import Stage, StageSetting
 from benchmarks.trust import COOLDOWN_SECONDS
 
-from tests.support.postgres import running_cluster
-from tests.support.servers import run_changegate
+from tests.conftest import ADMIN_PASSWORD
+from tests.support.forked import Forked
+from tests.support.postgres import PREPARED, prepared_cluster
+from tests.support.servers import COMMAND, run_changegate
 
 # The second size, which takes as long to set up as the first, is the same on both.
 SIZES = {"SQLite": (1000, 1500), "PostgreSQL": (1000,)}
@@ -38,11 +39,35 @@ ABSENT = {"SQLite": {*SCENARIOS}, "PostgreSQL": {*SCENARIOS, *PEERS, *OF_A_MILLI
 ONCE = {*PEERS, *EXCHANGES, *TRUST}
 
 
-def places(kind: str, folder: Path) -> Databases:
-    return SqliteFiles(folder) if kind == "SQLite" else PostgresDatabases(running_cluster())
+@dataclass(frozen=True)
+class PreparedFiles(SqliteFiles):
+    """Copies of a prepared database: a stage has four, and to migrate each takes longer than to fill it."""
+
+    prepared: bytes = b""
+
+    def create(self, name: str) -> str:
+        if name != FLOORS:
+            (self.folder / f"{name}.db").write_bytes(self.prepared)
+        return super().create(name)
 
 
-run = subprocess.run
+@dataclass(frozen=True)
+class PreparedDatabases(PostgresDatabases):
+    """The same on PostgreSQL."""
+
+    def create(self, name: str) -> str:
+        return super().create(name) if name == FLOORS else self.cluster.url(self.cluster.create_database(PREPARED))
+
+
+def places(kind: str, folder: Path, prepared: bytes) -> Databases:
+    if kind == "SQLite":
+        return PreparedFiles(folder, prepared=prepared)
+    return PreparedDatabases(prepared_cluster())
+
+
+run, start = subprocess.run, servers.start
+FLOORS, PEER = "floors", "benchmarks.peer:app"
+GRANIAN = "from granian.cli import entrypoint\nentrypoint()"
 
 
 def run_forked(command: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:
@@ -52,12 +77,26 @@ def run_forked(command: Sequence[str], **options: Any) -> subprocess.CompletedPr
     return run_changegate(*command[1:], environment=options["env"])
 
 
+def start_forked(command: Sequence[str], env: Mapping[str, str], log: Path) -> Any:
+    """Start servers in such processes, too, except for the peer, which has packages of its own."""
+    codes = {servers.script("changegate"): COMMAND, servers.script("granian"): GRANIAN}
+    if PEER in command:
+        return start(command, env, log)
+    return Forked(codes[command[0]], command[1:], env, merges_errors=True, log=log)
+
+
 @pytest.fixture(scope="module", params=["SQLite", "PostgreSQL"])
-def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def stage(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, prepared_database: bytes
+) -> Iterator[Stage]:
     folder = tmp_path_factory.mktemp("bench")
     with ExitStack() as stack:
-        setting = StageSetting(stack, places(request.param, folder), folder, lambda said: None)
-        with mock.patch.object(subprocess, "run", run_forked):
+        setting = StageSetting(stack, places(request.param, folder, prepared_database), folder, lambda said: None)
+        with (
+            mock.patch.object(subprocess, "run", run_forked),
+            mock.patch.object(servers, "start", start_forked),
+            mock.patch.object(product.secrets, "token_urlsafe", lambda _length: ADMIN_PASSWORD),
+        ):
             set_up = setting.set_stage(SIZES[request.param], only_floors=False)
         yield set_up
 
@@ -162,8 +201,8 @@ def test_common_queries_are_measured_and_written_to_their_page(
     monkeypatch.setattr(query_times, "common_queries", lambda _life: some)
     living = stage.living[-1]
     assert all(bound.measured > 0 and bound.limit for bound in living.bounds(1))
-    pages = {each.query.name: (each.late > 0, each.following > 0) for each in living.found}
-    assert pages == dict.fromkeys(names, (False, False)) | {"everything": (True, True)}
+    read = {each.query.name: (each.late > 0, each.following > 0) for each in living.found}
+    assert read == dict.fromkeys(names, (False, False)) | {"everything": (True, True)}
     page = tmp_path / "queries.md"
     page.write_text("before\n<!-- generated -->\nold\n<!-- end -->\nafter\n")
     write_queries(page, {stage.database: living.found}, living.life.changes)
@@ -189,8 +228,11 @@ def test_the_detection_of_conflicts_is_measured(stage: Stage) -> None:
     assert [bound.limit for bound in bounds if bound.limit] == [200]
 
 
-def test_the_first_paint_of_pages_is_measured(stage: Stage) -> None:
+def test_the_first_paint_of_pages_is_measured(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     assert stage.pages
+    if stage.database == "PostgreSQL":
+        # A browser opens all of them on SQLite.
+        monkeypatch.setattr(pages, "PATHS", pages.PATHS[:1])
     bounds = stage.pages.bounds(1)
     assert {bound.limit for bound in bounds} == {250}
     assert all(bound.measured > 0 for bound in bounds)
@@ -288,8 +330,9 @@ def test_a_floor_refuses_unsigned_assertions(stage: Stage) -> None:
     assert forged.status_code == 500
 
 
-def test_the_memory_of_the_worker_is_watched(site: ServedSite) -> None:
-    memory = page_through(site)
-    assert memory
-    assert memory.records == site.past.changes
-    assert memory.before_mb > 20
+def test_the_memory_of_the_worker_is_watched(site: ServedSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "WARM_UP_PAGES", 4)
+    measured = memory.page_through(site)
+    assert measured
+    assert measured.records == site.past.changes
+    assert measured.before_mb > 20

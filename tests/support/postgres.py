@@ -172,7 +172,7 @@ def _stop(cluster: Cluster, process: subprocess.Popen[bytes], folder: Path) -> N
 
 
 @functools.cache
-def _prepared_cluster() -> Cluster:
+def prepared_cluster() -> Cluster:
     """Migrate a database once; every test gets a copy of it."""
     cluster = running_cluster()
     cluster.execute(f"CREATE DATABASE {PREPARED}")
@@ -205,7 +205,7 @@ _unchanged: list[str] = []
 @contextlib.contextmanager
 def prepared_database_of_postgres() -> Iterator[str]:
     """Give such a database for as long as a block takes, where a fixture of one test is not enough."""
-    cluster = _prepared_cluster()
+    cluster = prepared_cluster()
     name = _unchanged.pop() if _unchanged else cluster.create_database(PREPARED)
     first = cluster.next_transaction()
     yield cluster.url(name)
