@@ -121,7 +121,8 @@ def _parent() -> socket.socket:
 
 def run(descriptor: int) -> None:
     """Fork a process for each order. The process runs its code in this call, and returns."""
-    importlib.import_module("changegate.cli")
+    for module in ("changegate.cli", "demo_idp.cli"):
+        importlib.import_module(module)
     speedups = importlib.import_module("tests.support.speedups")
     with speedups.remembered_routes():
         speedups.remember_routes()

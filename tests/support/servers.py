@@ -26,6 +26,7 @@ LONGEST_SECONDS = 600
 # What a demo that keeps serving prints last.
 LAST_LINE = "Ctrl-C to stop them"
 COMMAND = "from changegate.cli import main\nmain()"
+DEMO_IDP = "from demo_idp.cli import main\nmain()"
 Process = subprocess.Popen[str] | Forked
 
 
@@ -132,8 +133,8 @@ def running_demo_idp(*options: str) -> Iterator[str]:
     """Serve the demo identity provider and give its address."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "demo_idp.cli", "serve", "--port", str(port), *options]
-    with serving(command, f"{url}/healthz", os.environ):
+    process = start(["serve", "--port", str(port), *options], os.environ, code=DEMO_IDP, merges_errors=True)
+    with _stopped(process, f"{url}/healthz"):
         yield url
 
 
