@@ -80,15 +80,15 @@ class Ended:
     lists: dict[str, int]
 
     @classmethod
-    def run(cls, instance: Path, *options: str) -> "Ended":
-        ended = run_changegate("demo", "--once", *options, environment=_environment(instance))
-        assert (ended.returncode, ended.stderr) == (0, "")
+    def run(cls, instance: Path, *options: str, until: signal.Signals | None = None) -> "Ended":
+        """Run the demo once, or let it serve until a signal."""
+        output = _run_once(instance, *options) if until is None else _serve_until(until, instance, *options)
         app = create_app(instance_path=instance / "demo", overrides={"database_url": ""})
         with working_on(app):
             entities = db.session.execute(select(OAuthEntity).order_by(OAuthEntity.name)).scalars()
             counted = (Task, SysUser, OAuthEntityKey, OAuthKeyAlert)
             return cls(
-                ended.stdout,
+                output,
                 (instance / "demo" / "demo_admin_password").read_text().strip(),
                 get_user("admin").user_password,
                 [(entity.name, entity.client_id, entity.active, entity.client_secret_hash) for entity in entities],
@@ -97,6 +97,30 @@ class Ended:
                 [finding.code for finding in assess(now(), presets).findings],
                 {query: _count(table, query) for table, query in FILLED},
             )
+
+
+def _run_once(instance: Path, *options: str) -> str:
+    ended = run_changegate("demo", "--once", *options, *_ports(), environment=_environment(instance))
+    assert (ended.returncode, ended.stderr) == (0, "")
+    return ended.stdout
+
+
+def _serve_until(signal_number: signal.Signals, instance: Path, *options: str) -> str:
+    """Insist that a signal stops both servers, and that nothing resets the instance while they serve it."""
+    ports = _ports()
+    with running_demo(*options, *ports, environment=_environment(instance)) as demo:
+        for port in (ports[1], ports[3]):
+            assert requests.get(f"http://127.0.0.1:{port}/healthz", timeout=60).ok
+
+        reset = run_changegate("demo", "--reset", "--once", *_ports(), environment=_environment(instance))
+        assert (reset.returncode, reset.stdout) == (1, "")
+        assert "is being served" in reset.stderr
+
+        demo.process.send_signal(signal_number)
+
+        assert demo.process.wait(LONGEST_SECONDS) == 0
+        _assert_gone(ports)
+        return demo.output
 
 
 # What the people of the demo have to look at.
@@ -120,9 +144,12 @@ def _count(table: str, query: str) -> int:
 
 @pytest.fixture(scope="module")
 def runs(instance: Path) -> tuple[Ended, Ended]:
-    """Two runs, one directly after the other, beside an existing instance, which they must leave alone."""
+    """Two runs, one directly after the other, beside an existing instance, which they must leave alone.
+
+    The first is run once; the second serves until SIGINT.
+    """
     before = _contents(instance)
-    first, second = (Ended.run(instance, *_ports()) for _ in range(2))
+    first, second = Ended.run(instance), Ended.run(instance, until=signal.SIGINT)
     assert _contents(instance) == before
     return first, second
 
@@ -177,9 +204,12 @@ def _without_values(text: str) -> list[str]:
     return [line.strip() for line in re.sub(r"CHG\d{7}", "CHG", text).splitlines()]
 
 
-def test_reset_makes_the_instance_of_the_demo_again(runs: tuple[Ended, Ended], instance: Path) -> None:
+@pytest.mark.usefixtures("lines_of_processes")
+def test_reset_makes_the_instance_of_the_demo_again_which_a_signal_ends(
+    runs: tuple[Ended, Ended], instance: Path
+) -> None:
     before = _contents(instance)
-    again = Ended.run(instance, "--reset", *_ports())
+    again = Ended.run(instance, "--reset", until=signal.SIGTERM)
     assert again.password != runs[1].password
     assert again.integrations[0][1] != runs[1].integrations[0][1]
     assert (again.records, _contents(instance)) == (runs[1].records, before)
@@ -240,23 +270,6 @@ def _assert_gone(ports: tuple[str, ...]) -> None:
     for port in (ports[1], ports[3]):
         with pytest.raises(requests.ConnectionError):
             requests.get(f"http://127.0.0.1:{port}/healthz", timeout=60)
-
-
-@pytest.mark.usefixtures("lines_of_processes")
-@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_both_servers(instance: Path, ports: tuple[str, ...], signal_number: signal.Signals) -> None:
-    with running_demo(*ports, environment=_environment(instance)) as demo:
-        for port in (ports[1], ports[3]):
-            assert requests.get(f"http://127.0.0.1:{port}/healthz", timeout=60).ok
-
-        reset = run_changegate("demo", "--reset", "--once", *_ports(), environment=_environment(instance))
-        assert (reset.returncode, reset.stdout) == (1, "")
-        assert "is being served" in reset.stderr
-
-        demo.process.send_signal(signal_number)
-
-        assert demo.process.wait(LONGEST_SECONDS) == 0
-        _assert_gone(ports)
 
 
 def test_a_step_that_fails_is_named_and_both_servers_stop(
