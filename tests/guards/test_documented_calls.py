@@ -10,6 +10,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,7 @@ from tests.console.visitor import FormReader
 from tests.guards.command_line import find_fault, is_call
 from tests.guards.documents import CODE, DOCS, FENCE, README, blocks
 from tests.guards.source_tree import ROOT
+from tests.support.forked import write_program
 from tests.support.servers import (
     LONGEST_SECONDS,
     Running,
@@ -80,14 +82,17 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 def run(script: str, environment: Mapping[str, str], strictly: str = STRICT) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        ["bash", "-c", strictly + script],
-        env=dict(environment),
-        capture_output=True,
-        text=True,
-        timeout=LONGEST_SECONDS,
-        check=False,
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        orders = write_program(Path(folder, "changegate"))
+        done = subprocess.run(
+            ["bash", "-c", strictly + script],
+            env={**environment, "PATH": f"{folder}:{environment['PATH']}"},
+            pass_fds=[orders],
+            capture_output=True,
+            text=True,
+            timeout=LONGEST_SECONDS,
+            check=False,
+        )
     assert done.returncode == 0, done.stdout + done.stderr
     return done
 
@@ -97,6 +102,8 @@ def localised(text: str, desk: Running, provider: str) -> str:
     replaced = {
         "http://127.0.0.1:8080": desk.url,
         "http://127.0.0.1:8081": provider,
+        # Importing the product takes each command a second.
+        ".venv/bin/changegate ": "changegate ",
         ".venv/bin/": BINARIES,
         "=instance/demo ": f"={desk.instance} ",
     }
@@ -233,7 +240,6 @@ def test_the_calls_of_an_administrator_work(desk: Running, provider: str, tmp_pa
         *keys,
     )
     values = {
-        "PATH": f"{BINARIES}:{desk.environment['PATH']}",
         "ADMIN": f"admin:{ADMIN_PASSWORD}",
         "ADMIN_PASSWORD": ADMIN_PASSWORD,
         "CHANGEGATE": desk.url,

@@ -25,7 +25,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+COMMAND = "from changegate.cli import main\nmain()"
 LARGEST_ORDER = 1024 * 1024
+# What a script calls in place of the command. It imports next to nothing, and ends when the forked process has ended.
+PROGRAM = """#!{python} -IS
+import json, os, socket, sys
+status, its_status = os.pipe()
+order = json.dumps([{code!r}, sys.argv[1:], dict(os.environ), os.getcwd()])
+with socket.socket(fileno={descriptor}) as orders:
+    socket.send_fds(orders, [order.encode()], [0, 1, 2, its_status])
+os.close(its_status)
+_, ended = open(status)
+sys.exit(int(ended))
+"""
 
 
 class Forked:
@@ -44,8 +56,9 @@ class Forked:
         errors, its_errors = (None, os.dup(its_output)) if merges_errors else os.pipe()
         status, its_status = os.pipe()
         order = json.dumps([code, [*arguments], {**environment}, os.getcwd()])
-        socket.send_fds(_parent(), [order.encode()], [its_output, its_errors, its_status])
-        for descriptor in (its_output, its_errors, its_status):
+        descriptors = (os.open(os.devnull, os.O_RDONLY), its_output, its_errors, its_status)
+        socket.send_fds(_parent(), [order.encode()], descriptors)
+        for descriptor in descriptors:
             os.close(descriptor)
         self.stdout: IO[str] | None = None if output is None else os.fdopen(output)
         self.stderr: IO[str] | None = None if errors is None else os.fdopen(errors)
@@ -103,6 +116,14 @@ class Forked:
         return said["out"], said.get("err", "")
 
 
+def write_program(path: Path) -> int:
+    """Write a program that runs the command in a forked process, and return the descriptor that it must inherit."""
+    descriptor = _parent().fileno()
+    path.write_text(PROGRAM.format(python=sys.executable, code=COMMAND, descriptor=descriptor))
+    path.chmod(0o755)
+    return descriptor
+
+
 @functools.cache
 def _parent() -> socket.socket:
     """Start the parent, and return the socket on which it takes orders. It ends when the socket is closed."""
@@ -134,7 +155,7 @@ def _take_orders(descriptor: int) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(fileno=descriptor) as orders:
         while True:
-            text, descriptors, _, _ = socket.recv_fds(orders, LARGEST_ORDER, 3)
+            text, descriptors, _, _ = socket.recv_fds(orders, LARGEST_ORDER, 4)
             if not text:
                 return
             if os.fork() == 0:
@@ -160,8 +181,7 @@ def _keep(child: int, streams: Sequence[int], status: int) -> None:
 
 def _become(streams: Sequence[int], code: str, arguments: list[str], environment: dict[str, str], folder: str) -> None:
     os.setsid()
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    for at, stream in enumerate((nothing, *streams)):
+    for at, stream in enumerate(streams):
         os.dup2(stream, at)
         os.close(stream)
     os.environ.clear()

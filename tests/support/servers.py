@@ -16,7 +16,7 @@ from pathlib import Path
 
 import requests
 
-from tests.support.forked import Forked
+from tests.support.forked import COMMAND, Forked
 from tests.support.speedups import NOTES_LINES
 
 START_SECONDS = 120
@@ -25,7 +25,6 @@ STOP_SECONDS = 10
 LONGEST_SECONDS = 600
 # What a demo that keeps serving prints last.
 LAST_LINE = "Ctrl-C to stop them"
-COMMAND = "from changegate.cli import main\nmain()"
 DEMO_IDP = "from demo_idp.cli import main\nmain()"
 Process = subprocess.Popen[str] | Forked
 
