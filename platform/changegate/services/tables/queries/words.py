@@ -11,7 +11,8 @@ from sqlalchemy import ColumnElement, Select, and_, false, or_, select
 from changegate.database.alternatives import Alternatives
 from changegate.database.compiled import CompiledSelects
 from changegate.database.expressions import Expression
-from changegate.database.text_index import find_text_index, is_among, is_listed
+from changegate.database.listed import is_among, is_listed
+from changegate.database.text_index import find_text_index
 from changegate.database.text_search import any_contains, contains
 from changegate.services.tables.queries.comparison import Clause, Comparison, Inquiry, Unmatchable
 from changegate.services.tables.registry import table_of_users
