@@ -103,6 +103,12 @@ def test_pages_read_their_numbers_from_an_index_of_what_they_count(app: Flask, q
     assert indexes_of(plan_of(app, query, ADMIN)) == [index]
 
 
+def test_records_with_a_frequent_word_are_neither_read_nor_compared_on_sqlite(app: Flask) -> None:
+    plan = plan_of(app, CommonQuery("frequent word", "123TEXTQUERY321=patch"), ADMIN)
+    reading = [step for step in plan if step.startswith(("SCAN", "SEARCH"))]
+    assert not reading or reading[0].startswith("SCAN task_text VIRTUAL TABLE"), plan
+
+
 @pytest.mark.parametrize("condition", ["state=3", f"assignment_group={LIFE.groups[2]}"])
 def test_a_page_by_number_skips_the_numbers_of_other_classes(app: Flask, condition: str) -> None:
     plan = plan_of(app, CommonQuery("by number", f"{condition}^ORDERBYDESCnumber"), ADMIN)

@@ -2,17 +2,20 @@
 
 import sqlite3
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from sqlalchemy import delete, insert, text, update
 
-from changegate.database import commit, connection, rollback
+from changegate.database import commit, connection, rollback, trigrams
 from changegate.database import text_index as text_index_module
 from changegate.database.compiled import CompiledSelects
 from changegate.database.text_index import TextIndex, find_text_index
 from changegate.models import ChangeRequest, SysUser, Task
 from changegate.models.base import new_sys_id
+from changegate.services.access.caller import Caller
+from changegate.services.access.permissions import Permissions, expand_roles
 from changegate.services.catalog import TABLES
 from changegate.services.tables.queries import words
 from changegate.services.tables.queries.encoded_query import parse_encoded_query
@@ -25,6 +28,7 @@ from tests.support.queries import find, statement_of
 
 pytestmark = pytest.mark.usefixtures("either_app_context")
 WORD = "123TEXTQUERY321="
+AGENT = Caller("a" * 32, "agent", Permissions(expand_roles("itil")))
 
 
 def add(description: str, **fields: Any) -> str:
@@ -61,8 +65,12 @@ DESCRIPTIONS = (
 )
 
 
+@pytest.mark.parametrize("few", [0, 200], ids=["found", "compared"])
 @pytest.mark.parametrize("is_indexed", [True, False])
-def test_a_search_finds_what_a_comparison_of_every_row_finds(monkeypatch: pytest.MonkeyPatch, is_indexed: bool) -> None:
+def test_a_search_finds_what_a_comparison_of_every_row_finds(
+    monkeypatch: pytest.MonkeyPatch, is_indexed: bool, few: int
+) -> None:
+    monkeypatch.setattr(trigrams, "FEW_DOCUMENTS", few)
     for description in DESCRIPTIONS:
         add(description)
     if is_indexed:
@@ -92,6 +100,84 @@ def test_the_beginnings_of_texts_ignore_case_and_have_no_wildcards(beginning: st
     for description in (*DESCRIPTIONS, "last\U0010ffff"):
         add(description)
     assert sorted(find(f"short_descriptionSTARTSWITH{beginning}")) == BEGINNINGS[beginning]
+
+
+@pytest.fixture
+def exact(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """SQLite looks up whole fragments, as it does with more records."""
+    index = find_text_index(Task.__table__)
+    assert index is not None
+    monkeypatch.setattr(trigrams, "FEW_DOCUMENTS", 0)
+    index._counts.clear()
+    yield
+    index._counts.clear()
+
+
+def page(query: str, caller: Caller = ROOT) -> list[str]:
+    """Return the sys_ids of the changes that a query finds, of which each is counted once."""
+    matching = Matching(get_table("change_request"), caller, parse_encoded_query(query))
+    found, total = matching.list_and_count(10, 0)
+    assert total == matching.count() == len(found.sys_ids) == len({*found.sys_ids})
+    return found.sys_ids
+
+
+@pytest.mark.usefixtures("exact")
+def test_a_fragment_that_many_records_contain_is_found_in_its_columns() -> None:
+    """Without a comparison, which distinguishes letters that FTS5 takes for k and s."""
+    words_ = ["to PATCH it", "pat ch", "pa", "\N{KELVIN SIGN}ernel", "k\N{LATIN SMALL LETTER LONG S}ernel", "kernel"]
+    added = {word: add(word) for word in words_}
+    beside = add("other", close_notes="a dispatcher", source_email="patcher@example.com")
+    add("a task to patch", sys_class_name="change_task")
+    for _ in range(2):
+        assert {*page(f"{WORD}patch")} == {added["to PATCH it"], beside}
+        assert page(f"{WORD}patch^ORDERBYnumber") == sorted([added["to PATCH it"], beside])
+        assert page("short_descriptionLIKEpatch^ORDERBYDESCsys_created_on") == [added["to PATCH it"]]
+        assert page(f"{WORD}patcher") == [beside]
+        assert page(f"{WORD}patcher@", AGENT) == []
+        assert page("short_descriptionLIKEpatch^active=false") == []
+        # PostgreSQL folds letters as its locale does.
+        if connection().dialect.name == "sqlite":
+            assert page("short_descriptionLIKEkernel") == [added["kernel"]]
+            assert page("short_descriptionLIKE\N{KELVIN SIGN}ern") == [added["\N{KELVIN SIGN}ernel"]]
+        index_all()
+
+
+@pytest.mark.usefixtures("exact")
+def test_a_record_that_is_not_indexed_with_its_current_values_is_compared() -> None:
+    changed, deleted, moved, kept = (add(f"patch {name}") for name in ("changed", "deleted", "moved", "kept"))
+    index_all()
+    tasks = Task.__table__
+    connection().execute(update(tasks).where(Task.sys_id == changed).values(short_description="pat ch"))
+    connection().execute(delete(tasks).where(Task.sys_id == deleted))
+    connection().execute(
+        update(tasks).where(Task.sys_id == moved).values(sys_created_on=datetime(1999, 1, 1, tzinfo=UTC))
+    )
+    commit()
+    new = add("patch new")
+    connection().execute(update(tasks).where(Task.sys_id == new).values(short_description="newest patch"))
+    commit()
+    for _ in range(2):
+        found = page(f"{WORD}patch^ORDERBYsys_created_on")
+        assert (found[0], {*found}) == (moved, {moved, kept, new})
+        index_all()
+
+
+@pytest.mark.usefixtures("exact")
+def test_a_record_that_an_older_version_indexed_is_compared_and_indexed_again() -> None:
+    if connection().dialect.name != "sqlite":
+        return
+    sys_id = add("to patch it")
+    index_all()
+    statements = ("UPDATE task_text_document SET sys_class_name = NULL", "DELETE FROM task_text")
+    texts = "INSERT INTO task_text (rowid, text) SELECT document, 'to patch it' FROM task_text_document"
+    for statement in (*statements, texts):
+        connection().exec_driver_sql(statement)
+    commit()
+    for _ in range(2):
+        assert page(f"{WORD}patch") == [sys_id]
+        index_all()
+    copied = connection().exec_driver_sql("SELECT count(sys_class_name) FROM task_text_document").scalar_one()
+    assert copied == 1
 
 
 def test_changes_of_indexed_records_are_found_at_once() -> None:
@@ -297,7 +383,7 @@ def test_a_query_looks_up_few_fragments(monkeypatch: pytest.MonkeyPatch, conditi
     index = find_text_index(Task.__table__)
     assert index is not None
     fragments = []
-    monkeypatch.setattr(index, "find_candidates", lambda _root, fragment, **_: fragments.append(fragment))
+    monkeypatch.setattr(index, "find_matches", lambda _root, fragment, *_: fragments.append(fragment))
     assert find("^NQ".join(condition.format(number) for number in range(2, 2 + count))) == ["rule 15"]
     assert len(fragments) <= MAX_LOOKUPS
     fragments.clear()

@@ -31,7 +31,9 @@ def short_lists(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("srv-02417", Lookup('"2417"', 1)),
         ("resize srv-024", Lookup('"res" AND "024"', 39)),
-        ("417", Lookup('"417"', 3)),
+        ("417", Lookup('"417"', 3, is_exact=True)),
+        ("resize", Lookup('"resize"', 1000, is_exact=True)),
+        ("Größe 417", Lookup('"Grö"', 0)),
         ('a "b', Lookup('"a """', 0)),
         ("not in any text", Lookup('"not"', 0)),
     ],
@@ -45,11 +47,13 @@ def test_a_trigram_that_is_too_frequent_is_not_read(monkeypatch: pytest.MonkeyPa
     assert choose_trigrams("srv-02417", counting(TEXTS, [])) == Lookup('"417"', 3)
 
 
-def test_of_equally_frequent_trigrams_distant_ones_are_looked_up_together() -> None:
+def test_of_equally_frequent_trigrams_distant_ones_are_looked_up_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trigrams, "ENTRIES_OF_ONE_COMPARISON", 10)
     assert choose_trigrams("resize srv-02", counting(TEXTS, [], most=900)).query == '"res" AND "-02"'
 
 
-def test_trigrams_that_exclude_few_records_are_not_looked_up() -> None:
+def test_trigrams_that_exclude_few_records_are_not_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trigrams, "ENTRIES_OF_ONE_COMPARISON", 3)
     assert choose_trigrams("resize", counting(TEXTS, [])) == Lookup('"res"', 1000)
 
 

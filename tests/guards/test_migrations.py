@@ -20,7 +20,7 @@ from changegate import create_app
 from changegate.cli.prepare import prepare_instance
 from changegate.database import Base
 from changegate.database.schema import Schema, find_schema, newest_migration
-from changegate.database.text_index import document_of, find_text_index
+from changegate.database.text_index import COPIED, document_of, find_text_index
 from changegate.extensions import db
 from changegate.services.process.numbering import next_number
 from tests.conftest import ADMIN_PASSWORD
@@ -96,7 +96,8 @@ def test_triggers_note_each_task_whose_text_is_to_be_indexed(app: Flask) -> None
     assert index is not None
     statements = {row.name: row.sql for row in found}
     assert set(statements) >= TEXT_INDEX_TRIGGERS
-    assert f"AFTER UPDATE OF {', '.join(index.names)} ON task" in statements["task_text_updated"]
+    noted = dict.fromkeys([*index.names, *COPIED])
+    assert f"AFTER UPDATE OF {', '.join(noted)} ON task" in statements["task_text_updated"]
 
 
 def test_postgresql_uses_the_index_of_texts(either_app: Flask) -> None:

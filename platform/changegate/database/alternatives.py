@@ -8,6 +8,7 @@ statements read only the indexes, if these contain all columns that the statemen
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import (
@@ -16,6 +17,7 @@ from sqlalchemy import (
     CompoundSelect,
     FromClause,
     Select,
+    SelectBase,
     Table,
     or_,
     select,
@@ -41,9 +43,45 @@ class Alternatives(Grouping[bool]):
         self.clauses = clauses
 
 
+class Copied(Grouping[bool]):
+    """A condition that is true for the rows in `copies`, which has some of their columns, and those that `rest` finds.
+
+    No row is in both.
+    """
+
+    inherit_cache = True
+
+    def __init__(self, clause: ColumnElement[bool], copies: Select[Any], rest: ColumnElement[bool]) -> None:
+        super().__init__(clause)
+        self.copies, self.rest = copies, rest
+
+    def select_matches(self, columns: Columns, source: FromClause, others: Conditions) -> CompoundSelect[Any] | None:
+        """Return the statement that reads columns of the rows for which this and all others are true.
+
+        Returns None if these need columns that are not copied, or other tables.
+        """
+        copies = self.copies.selected_columns
+        parts = [*chain.from_iterable(map(visitors.iterate, (*columns, *others)))]
+        needed = {part.name for part in parts if isinstance(part, Column)}
+        if not isinstance(source, Table) or needed - {*copies.keys()} or any(isinstance(p, SelectBase) for p in parts):
+            return None
+
+        def read_copy(element: Any, **_: Any) -> Any:
+            return copies[element.name] if isinstance(element, Column) else None
+
+        read, where = ([visitors.replacement_traverse(each, {}, read_copy) for each in of] for of in (columns, others))
+        return union_all(self.copies.with_only_columns(*read).where(*where), select(*columns).where(self.rest, *others))
+
+
 def select_matches(columns: Columns, source: FromClause, conditions: Conditions) -> Select[Any] | CompoundSelect[Any]:
     """Return the statement that reads columns of the rows for which all conditions are true, each row once."""
     flat = [*flattened(conditions)]
+    for copied in flat:
+        if isinstance(copied, Copied):
+            others = [clause for clause in flat if clause is not copied]
+            statement = copied.select_matches(columns, source, others)
+            if statement is not None:
+                return statement
     found = next((clause for clause in flat if isinstance(clause, Alternatives)), None)
     others = [clause for clause in flat if clause is not found]
     if found is None or not _are_in_indexes(source, found.clauses, [*columns, *others]):

@@ -1,11 +1,12 @@
 """Trigram indexes: the records of a table that may contain a fragment of text.
 
 A record with the fragment in one of the indexed columns is always a candidate. Not every candidate contains it, so a
-search also compares the columns themselves.
+search also compares the columns themselves. On SQLite, the index also finds whole fragments in columns; if many records
+contain one, they are neither compared nor looked up.
 
     PostgreSQL   <table>_text, a GIN index of all texts of a row. New entries wait in a list until `index_batch`
     SQLite       <table>_text, an FTS5 index of trigrams without the texts, by numbers of documents
-                 <table>_text_document, the record of each number
+                 <table>_text_document, the record of each number, with the columns `COPIED`
                  <table>_text_last, the last record that was indexed: later ones, by rowid, are not
                  <table>_text_pending, the records whose texts were changed since: a trigger adds them
 
@@ -30,11 +31,13 @@ from sqlalchemy import (
     Select,
     String,
     Table,
+    and_,
     column,
     delete,
     func,
     insert,
     literal_column,
+    or_,
     select,
     table,
     union_all,
@@ -42,6 +45,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import text as sql
 
+from changegate.database.alternatives import Copied
 from changegate.database.dialects import is_postgres
 from changegate.database.expressions import Expression, Value
 from changegate.database.listed import is_among
@@ -62,6 +66,11 @@ RECORDS_OF_ONE_PERSON = 1000
 TEXTS_AT_ONCE, CHARACTERS_AT_ONCE = 1000, 300_000
 COUNTS_KEPT_SECONDS = 3600.0
 _INFO = "text_index"
+# Columns of records that the index on SQLite contains, too, so that pages can be counted and sorted without reading the
+# records.
+COPIED = ("sys_class_name", "sys_created_on", "number")
+# Letters outside of ASCII that FTS5 takes for k and s, and a comparison does not, are indexed as another character.
+_UNFOLDED: dict[str, str | int | None] = {"\N{KELVIN SIGN}": "\ufffd", "\N{LATIN SMALL LETTER LONG S}": "\ufffd"}
 
 
 class TextIndex:
@@ -70,8 +79,9 @@ class TextIndex:
     def __init__(self, of: Table, names: Sequence[str]) -> None:
         self.names = tuple(names)
         self._table = of
-        self._index = table(f"{of.name}_text", column("rowid"), column("text"))
-        self._documents = table(f"{of.name}_text_document", column("document"), column("sys_id", String))
+        self._index = table(f"{of.name}_text", column("rowid"), *map(column, names))
+        copied = (column(name, of.c[name].type) for name in COPIED)
+        self._documents = table(f"{of.name}_text_document", column("document"), column("sys_id", String), *copied)
         self._changed = table(f"{of.name}_text_pending", column("sys_id", String))
         self._last = table(f"{of.name}_text_last", column("sys_id", String))
         self._counts = TTLCache[str, int](100_000, COUNTS_KEPT_SECONDS)
@@ -79,20 +89,28 @@ class TextIndex:
         self._lock = threading.Lock()
         of.info[_INFO] = self
 
-    def find_candidates(self, root: FromClause, fragment: str) -> Expression | None:
-        """Return the clause for the rows of `root`, the table or an alias, that may contain a fragment.
+    def find_matches(
+        self, root: FromClause, fragment: str, compared: Expression, containing: Sequence[str]
+    ) -> Expression | None:
+        """Return the clause for the rows of `root`, the table or an alias, for which `compared` is true.
 
-        Returns None if the index cannot be used for the fragment, or would find too many rows.
+        Only rows with a fragment match. If it is enough that a column contains the fragment, `containing` has the names
+        of these columns. Returns None if the index cannot be used for the fragment, or would find too many rows.
         """
         if len(fragment) < LENGTH:
             return None
         if is_postgres(connection()):
             part = self._estimates.find_rare_part(fragment)
-            return Expression(_has_document_like, root, self.names, like_pattern(part))
-        lookup = choose_trigrams(fragment, self._count)
+            candidates = Expression(_has_document_like, root, self.names, like_pattern(part))
+            return Expression(and_, candidates, compared)
+        lookup = choose_trigrams(fragment.translate(str.maketrans(_UNFOLDED)), self._count)
+        if containing and lookup.is_exact:
+            query = Value(f"{{{' '.join(containing)}}} : {lookup.query}", String)
+            return Expression(_is_found, root.c["sys_id"], self, query, compared)
         if lookup.documents >= MOST_CANDIDATES:
             return None
-        return Expression(_is_candidate, root.c["sys_id"], self, Value(lookup.query, String))
+        candidates = Expression(_is_candidate, root.c["sys_id"], self, Value(lookup.query, String))
+        return Expression(and_, candidates, compared)
 
     def has_few_candidates(self, word: str) -> bool:
         """Return whether the texts of all candidates can be compared before other words find the rows."""
@@ -105,10 +123,23 @@ class TextIndex:
 
     def select_candidates(self, query: ColumnElement[str]) -> Select[Any]:
         """Return the sys_ids of the records that a query in the language of FTS5 finds, and of those not indexed."""
-        is_current = self._documents.c.document == self._index.c.rowid
-        found = select(self._documents.c.sys_id).join_from(self._index, self._documents, is_current)
-        candidates = union_all(found.where(self._matches(query)), select(self._waiting().subquery())).subquery()
+        candidates = union_all(self._find(query, self._documents.c.sys_id), self.select_waiting()).subquery()
         return select(candidates.c.sys_id)
+
+    def select_copies(self, query: ColumnElement[str]) -> Select[Any]:
+        """Return the sys_ids and the `COPIED` columns of the records that a query finds, without those not indexed."""
+        other = self._documents.alias("waiting")
+        numbers = select(other.c.document).where(other.c.sys_id.in_(self.select_waiting()))
+        columns = (self._documents.c[name] for name in ("sys_id", *COPIED))
+        return self._find(query, *columns).where(self._documents.c.document.not_in(numbers))
+
+    def select_waiting(self) -> Select[Any]:
+        """Return the records that are not indexed with their current texts; one may occur twice."""
+        return select(self._waiting().subquery())
+
+    def _find(self, query: ColumnElement[str], *columns: ColumnElement[Any]) -> Select[Any]:
+        is_current = self._documents.c.document == self._index.c.rowid
+        return select(*columns).join_from(self._index, self._documents, is_current).where(self._matches(query))
 
     def sort_by_records(self, words: Mapping[str, int]) -> Sequence[str]:
         """Return words, those with the fewest records first; `words` has the number of people with each name."""
@@ -129,7 +160,8 @@ class TextIndex:
 
     def _limit_characters(self, sys_ids: Sequence[str]) -> Sequence[str]:
         """Return as many of the first records as have at most `CHARACTERS_AT_ONCE` in total, but at least one."""
-        length = func.length(self._text, type_=Integer)
+        each = (func.coalesce(func.length(self._table.c[name]), 0) for name in self.names)
+        length = sum(each, start=literal_column("0", Integer))
         measured = select(self._table.c["sys_id"], length).where(is_among(self._table.c["sys_id"], sys_ids).build())
         lengths = {row[0]: row[1] for row in connection().execute(measured)}
         ends = accumulate(lengths.get(sys_id, 0) for sys_id in sys_ids)
@@ -146,15 +178,12 @@ class TextIndex:
             connection().execute(delete(self._index).where(self._index.c.rowid.in_(numbers)))
         # Otherwise, the entries stay, but lead to no record: a number is never used again.
         connection().execute(delete(self._documents).where(self._documents.c.sys_id.in_(listed)))
-        records = select(self._table.c["sys_id"]).where(self._table.c["sys_id"].in_(listed))
-        connection().execute(insert(self._documents).from_select(["sys_id"], records))
-        texts = numbers.add_columns(self._text).join(self._table, self._table.c["sys_id"] == self._documents.c.sys_id)
-        connection().execute(insert(self._index).from_select(["rowid", "text"], texts))
-
-    @cached_property
-    def _text(self) -> ColumnElement[str]:
-        lines = (f"coalesce({self._table.name}.{name} || char(10), '')" for name in self.names)
-        return literal_column(" || ".join(lines), String)
+        copied = ("sys_id", *COPIED)
+        records = select(*(self._table.c[name] for name in copied)).where(self._table.c["sys_id"].in_(listed))
+        connection().execute(insert(self._documents).from_select(copied, records))
+        columns = (_unfolded(self._table.c[name]) for name in self.names)
+        texts = numbers.add_columns(*columns).join(self._table, self._table.c["sys_id"] == self._documents.c.sys_id)
+        connection().execute(insert(self._index).from_select(["rowid", *self.names], texts))
 
     def _move_last(self, sys_ids: Sequence[str]) -> None:
         indexed = set(sys_ids)
@@ -175,7 +204,10 @@ class TextIndex:
         """Return the records that are not indexed with their current texts; one may occur twice."""
         changed = select(self._changed.c.sys_id).limit(limit).subquery()
         new = self._new(limit).subquery()
-        return select(union_all(select(changed.c.sys_id), select(new.c.sys_id)).subquery()).limit(limit)
+        # By an older version.
+        uncopied = select(self._documents.c.sys_id).where(self._documents.c[COPIED[0]].is_(None))
+        waiting = union_all(select(changed.c.sys_id), select(new.c.sys_id), uncopied)
+        return select(waiting.subquery()).limit(limit)
 
     def _can_forget(self) -> bool:
         # Not with SQLite before 3.43.
@@ -227,6 +259,20 @@ def document_of(names: Sequence[str], prefix: str = "") -> str:
 def _has_document_like(root: Any, names: Sequence[str], pattern: ColumnElement[str]) -> ColumnElement[bool]:
     document: ColumnElement[str] = literal_column(document_of(names, f"{root.name}."), String)
     return document.like("%" + func.lower(pattern) + "%", escape=ESCAPE)
+
+
+def _unfolded(text: ColumnElement[Any]) -> ColumnElement[Any]:
+    for letter, other in _UNFOLDED.items():
+        text = func.replace(text, letter, other)
+    return text
+
+
+def _is_found(
+    sys_id: ColumnElement[Any], index: TextIndex, query: ColumnElement[str], compared: ColumnElement[bool]
+) -> ColumnElement[bool]:
+    waiting = index.select_waiting()
+    is_match = and_(sys_id.in_(index.select_candidates(query)), or_(sys_id.not_in(waiting), compared))
+    return Copied(is_match, index.select_copies(query), and_(sys_id.in_(waiting), compared))
 
 
 def _is_candidate(column: ColumnElement[Any], index: TextIndex, query: ColumnElement[str]) -> ColumnElement[bool]:

@@ -20,10 +20,14 @@ FEW_DOCUMENTS, ENTRIES_OF_ONE_COMPARISON = 200, 100
 
 
 class Lookup(NamedTuple):
-    """A query for the records that may contain a fragment, in the language of FTS5, and how many documents it finds."""
+    """A query for the records that may contain a fragment, in the language of FTS5, and how many documents it finds.
+
+    If `is_exact`, all of them contain the fragment, and there may be fewer.
+    """
 
     query: str
     documents: int
+    is_exact: bool = False
 
 
 def choose_trigrams(fragment: str, count: Callable[[str], int]) -> Lookup:
@@ -44,6 +48,10 @@ def choose_trigrams(fragment: str, count: Callable[[str], int]) -> Lookup:
         if with_both <= documents * (1 - EXCLUDED):
             chosen.add(start)
             documents = with_both
+    # FTS5 also ignores the case of letters that a comparison distinguishes.
+    can_be_exact = fragment.isascii() and number == last + 1 and documents > FEW_DOCUMENTS
+    if can_be_exact and sum(frequencies.values()) <= documents * ENTRIES_OF_ONE_COMPARISON:
+        return Lookup(_query_for(fragment, starts), documents, is_exact=True)
     return Lookup(_query_for(fragment, chosen), documents)
 
 

@@ -116,8 +116,8 @@ def _finds_by_index(find: Callable[[ColumnElement[Any], str], Clause]) -> Operat
         is_enough = find is starts_with and has_index_of_beginnings(walks.table.source, shown.field.path)
         if index is None or not is_indexed or is_enough or not comparison.inquiry.measure.take_lookup():
             return found
-        candidates = index.find_candidates(walks.root, shown.fragment())
-        return found if candidates is None else Expression(and_, candidates, found)
+        containing = [shown.field.path] if find is contains else []
+        return index.find_matches(walks.root, shown.fragment(), found, containing) or found
 
     return clause
 

@@ -88,10 +88,10 @@ def _find_texts(
         if number and not is_listed_first and not index.combines_words:
             continue
         rows = others if is_listed_first else walks.root
-        candidates = index.find_candidates(rows, word)
-        if candidates is not None:
-            conditions = (candidates, any_contains([rows.c[field.path] for field in searched.texts], word))
-            found[word] = is_listed(walks.root, rows, *conditions) if is_listed_first else Expression(and_, *conditions)
+        paths = [field.path for field in searched.texts]
+        matching = index.find_matches(rows, word, any_contains([rows.c[path] for path in paths], word), paths)
+        if matching is not None:
+            found[word] = is_listed(walks.root, rows, matching) if is_listed_first else matching
     first = words[0] if words and words[0] in found else None
     return first, found
 
