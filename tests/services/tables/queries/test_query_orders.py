@@ -47,6 +47,7 @@ def test_any_order_is_total_and_sorts_by_a_field_once(app: Flask) -> None:
     assert names() == ["sys_created_on ASC", "sys_id ASC"]
     assert names(Order("state"), Order("STATE", is_descending=True)) == ["state ASC", "sys_id ASC"]
     assert names(Order("nonsense"), Order("active")) == ["active ASC", "sys_id ASC"]
+    assert names(Order("sys_id", is_descending=True), Order("number")) == ["sys_id DESC"]
 
 
 def test_refuses_more_orders_than_databases_take(app: Flask) -> None:

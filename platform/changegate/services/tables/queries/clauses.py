@@ -127,7 +127,9 @@ def _sort_fields(walks: Walks, orders: Iterable[Order]) -> list[tuple[RecordFiel
         raise RequestUnreadable(f"The query sorts by {len(first)} fields; {MAX_ORDERS} are admitted")
     if not first and (created := walks.find(_sorted_as(walks.table, "sys_created_on"))):
         return [(created, False)]
-    return [*first.values()]
+    # No two records have the same sys_id, so fields after it decide nothing.
+    names = [*first]
+    return [*first.values()][: names.index("sys_id") + 1 if "sys_id" in first else None]
 
 
 def _sorted_as(table: Table, path: str) -> str:
