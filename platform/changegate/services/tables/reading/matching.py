@@ -13,21 +13,17 @@ from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
-    CTE,
-    BigInteger,
     ColumnElement,
+    CompoundSelect,
     Integer,
     Select,
     String,
     case,
-    cast,
     func,
     select,
-    true,
     tuple_,
     union_all,
 )
-from sqlalchemy.sql import visitors
 
 from changegate.database import connection
 from changegate.database.alternatives import select_matches
@@ -38,12 +34,13 @@ from changegate.database.skipping import MATCHES
 from changegate.errors import RequestUnreadable
 from changegate.models.base import SYS_ID_LENGTH
 from changegate.services.access.caller import Caller
-from changegate.services.tables.queries.clauses import find_first_key, find_sort_key, order_clauses, where_clause
+from changegate.services.tables.queries.clauses import find_sort_key, order_clauses, where_clause
 from changegate.services.tables.queries.encoded_query import EncodedQuery, searches_text
+from changegate.services.tables.reading.found_matches import FoundMatches, bounds_of_page, is_sorted_whole
 from changegate.services.tables.registry import Table, View
 from changegate.services.tables.values import is_storable, parse_value, render_value
 from changegate.services.tables.visibility import parameters_of
-from changegate.services.tables.walks import Walks, alias_of
+from changegate.services.tables.walks import Walks
 
 # Statements with more parts, or with sort fields of more characters, are not cached.
 MOST_REMEMBERED_PARTS = 160
@@ -79,8 +76,9 @@ class Matching:
         if self._condition is not None:
             self._parameters |= self._condition.parameters
         self._sort_key = find_sort_key(self._walks, query.orders)
-        # A text search sorts its matches by this field before it reads others.
-        self._first_key = find_first_key(self._walks, query.orders) if searches_text(query) else None
+        # Matches of a text are found once, since the planners expect neither how many there are, nor that the count
+        # needs all of them.
+        self._finds_once = searches_text(query)
         self._begins_after = self._read_key(after)
 
     @property
@@ -108,7 +106,7 @@ class Matching:
             # A view can be a union. SQLite would count the records again in each part of it.
             return self.list_page(limit, offset), self.count()
         bounds = self._bounds(limit, offset)
-        is_reversible = self._sort_key is not None or not searches_text(self._query)
+        is_reversible = not self._finds_once or is_sorted_whole(self._walks, self._query.orders)
         is_far = bounds["page_offset"] > FAR_OFFSET and is_reversible
         build = self._far_page_statement if is_far else self._counted_page_statement
         rows = self._fetch("far page" if is_far else "counted page", build, **bounds)
@@ -145,14 +143,7 @@ class Matching:
         self._parameters |= {AFTER_VALUE: value, AFTER_ID: sys_id}
         return value is not None
 
-    @property
-    def _counts_each_row(self) -> bool:
-        """Return whether each row of a page has to count the matches, so that their texts are compared only once."""
-        return searches_text(self._query) and self._first_key is None
-
     def _counted_page_statement(self) -> Select[Any]:
-        if self._counts_each_row:
-            return self._bounded(self._sorted()).add_columns(func.count().over())
         matches, counted = self._matches()
         return self._bounded(matches()).add_columns(counted.scalar_subquery())
 
@@ -164,7 +155,7 @@ class Matching:
         """
         matches, counted = self._matches()
         total = select(*counted.cte("counted").prefix_with("MATERIALIZED").c).scalar_subquery()
-        limit, offset = _bounds()
+        limit, offset = bounds_of_page()
         rest = case((total > offset, total - offset), else_=0)
         from_end = case((rest < limit, rest), else_=limit)
         pages = (
@@ -176,34 +167,30 @@ class Matching:
 
     def _matches(self) -> tuple[Callable[..., Select[Any]], Select[Any]]:
         """Return the function that builds the statement of all matches, in either order, and that of their count."""
-        if self._first_key is None:
+        if not self._finds_once:
             # Uncorrelated: otherwise, SQLAlchemy would omit the FROM of the subquery, since the page reads the same
             # table.
             return self._sorted, self._count_statement().correlate(None)
-        # Found once: otherwise, PostgreSQL may read all records in the order of the page, since it does not expect that
-        # the count needs every match, and SQLite finds the matches twice.
-        field, is_descending = self._first_key
-        keys = (self._walks.root.c["sys_id"].label("sys_id"), field.column.label("sort_value"))
-        found = select_matches(keys, self._walks.source, self._clauses).cte("matches")
-        found = found.prefix_with("MATERIALIZED")
-        sorted_in = self._sorted_beside if self._sort_key is None else self._sorted_in
-        return partial(sorted_in, found, is_descending), select(func.count()).select_from(found)
+        found = FoundMatches(self._walks, self._query.orders, self._clauses)
+        return partial(self._sorted_in, found), found.count()
 
     def _count_statement(self) -> Select[Any]:
         ranges = self._scope.count_ranges(self._clauses)
         if ranges is not None:
             return select(func.coalesce(func.sum(ranges.c[MATCHES]), 0))
-        if searches_text(self._query):
-            matches = select_matches([self._walks.root.c["sys_id"]], self._scope.source, self._clauses)
-            return select(func.count()).select_from(matches.subquery())
+        if self._finds_once:
+            return select(func.count()).select_from(self._found().subquery())
         return select(func.count()).select_from(self._scope.source).where(*self._clauses)
 
     def _bounded_count_statement(self) -> Select[Any]:
-        counted = select(self._walks.root.c["sys_id"]).select_from(self._scope.source).where(*self._clauses)
-        limited = counted.limit(parameter("page_limit", type_=Integer)).subquery()
+        limited = self._found().limit(parameter("page_limit", type_=Integer)).subquery()
         return select(func.count()).select_from(limited)
 
+    def _found(self) -> Select[Any] | CompoundSelect[Any]:
+        return select_matches([self._walks.root.c["sys_id"]], self._scope.source, self._clauses)
+
     def _page_statement(self) -> Select[Any]:
+        # Of the matches of a text, a page without a count may need few.
         return self._bounded(self._sorted())
 
     def _sorted(self, *, backwards: bool = False) -> Select[Any]:
@@ -217,33 +204,12 @@ class Matching:
             matches = matches.where(*_begins_with(self._table.display_prefix, field.column))
         return self._from_key(matches.add_columns(field.column), field.column, sys_id)
 
-    def _sorted_in(self, found: CTE, is_descending: bool, *, backwards: bool = False) -> Select[Any]:
-        keys = [found.c["sort_value"], found.c["sys_id"]]
-        orders = [key.desc() if is_descending != backwards else key.asc() for key in keys]
-        return self._from_key(select(found.c["sys_id"], found.c["sort_value"]), *keys).order_by(*orders)
-
-    def _sorted_beside(self, found: CTE, is_descending: bool) -> Select[Any]:
-        """Return the statement that sorts by several fields, and reads the records only up to the end of the page.
-
-        The first field decides which these are: the following page begins with the value `end`.
-        """
-        value, root = found.c["sort_value"], self._walks.root
-        others = order_clauses(self._walks, self._query.orders)[1:]
-        limit, offset = _bounds()
-        in_order = value.desc() if is_descending else value
-        # As BigInteger, since the sum of the two may be greater than any Integer.
-        end = select(value).order_by(in_order).limit(1).offset(cast(offset, BigInteger) + limit)
-        is_later = value < end.scalar_subquery() if is_descending else value > end.scalar_subquery()
-        read = alias_of(root, "read")
-
-        def read_beside(element: Any, **_: Any) -> Any:
-            if getattr(element, "table", None) is not root:
-                return None
-            is_found = read.c["sys_id"] == found.c["sys_id"]
-            return found.c.get(element.name, select(read.c[element.name]).where(is_found).scalar_subquery())
-
-        further = [visitors.replacement_traverse(order, {}, read_beside) for order in others]
-        return select(found.c["sys_id"]).where(is_later.is_not(true())).order_by(in_order, *further)
+    def _sorted_in(self, found: FoundMatches, *, backwards: bool = False) -> Select[Any]:
+        page = found.sort(backwards=backwards)
+        if self._sort_key is None:
+            return page
+        value = found.columns[self._sort_key[0].column]
+        return self._from_key(page.add_columns(value), value, found.columns[self._walks.root.c["sys_id"]])
 
     def _from_key(self, page: Select[Any], value: ColumnElement[Any], sys_id: ColumnElement[Any]) -> Select[Any]:
         """Restrict a page that is sorted by `value` and `sys_id` to the rows after the key, if the request has one."""
@@ -255,7 +221,7 @@ class Matching:
         return page.where(keys < place if is_descending else keys > place)
 
     def _bounded(self, page: Select[Any]) -> Select[Any]:
-        limit, offset = _bounds()
+        limit, offset = bounds_of_page()
         return page.limit(limit).offset(offset)
 
     @cached_property
@@ -286,8 +252,3 @@ def _begins_with(prefix: str, value: ColumnElement[Any]) -> list[ColumnElement[b
     """
     following = prefix[:-1] + chr(ord(prefix[-1]) + 1)
     return [hinted(True, value >= prefix), hinted(True, value < following)]
-
-
-def _bounds() -> tuple[ColumnElement[int], ColumnElement[int]]:
-    limit, offset = (parameter(name, type_=Integer) for name in ("page_limit", "page_offset"))
-    return limit, offset
