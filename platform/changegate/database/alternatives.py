@@ -5,6 +5,9 @@ statements read only the indexes, if these contain all columns that the statemen
 
     WHERE (a OR b OR c) AND d
         WHERE a AND d   UNION ALL   WHERE b AND d AND a IS NOT TRUE   UNION ALL   WHERE c AND d AND (a OR b) IS NOT TRUE
+
+A condition such as "the caller's own records" has two forms: alternatives that find its rows, and a check of a row that
+is found otherwise, such as by its sys_id. Neither can replace the other without reading many rows.
 """
 
 from collections.abc import Iterable, Sequence
@@ -34,13 +37,20 @@ Conditions = Sequence[ColumnElement[bool]]
 
 
 class Alternatives(Grouping[bool]):
-    """An OR of `clauses`, each of which an index finds."""
+    """An OR of `clauses`, each of which an index finds.
+
+    `check` is true for the same rows, but no index finds these. It is used in statements that find rows otherwise.
+    """
 
     inherit_cache = True
 
-    def __init__(self, *clauses: ColumnElement[bool]) -> None:
-        super().__init__(or_(*clauses))
-        self.clauses = clauses
+    def __init__(self, *clauses: ColumnElement[bool], check: ColumnElement[bool] | None = None) -> None:
+        super().__init__(or_(*clauses) if check is None else check)
+        self.clauses, self.check = clauses, check
+
+    def select_all(self, column: ColumnElement[Any]) -> CompoundSelect[Any]:
+        """Return the statement for a column of the rows, in which a row occurs once for each clause that finds it."""
+        return union_all(*(select(column).where(clause) for clause in self.clauses))
 
 
 class Copied(Grouping[bool]):
@@ -82,16 +92,24 @@ def select_matches(columns: Columns, source: FromClause, conditions: Conditions)
             statement = copied.select_matches(columns, source, others)
             if statement is not None:
                 return statement
-    found = next((clause for clause in flat if isinstance(clause, Alternatives)), None)
+    alternatives = [clause for clause in flat if isinstance(clause, Alternatives)]
+    found = next((each for each in alternatives if each.check is not None), next(iter(alternatives), None))
     others = [clause for clause in flat if clause is not found]
-    if found is None or not _are_in_indexes(source, found.clauses, [*columns, *others]):
-        return select(*columns).select_from(source).where(*conditions)
+    matches = select(*columns).select_from(source)
+    if found is None or not (found.check is not None or _are_in_indexes(source, found.clauses, [*columns, *others])):
+        return matches.where(*conditions)
     return union_all(
         *(
-            select(*columns).where(clause, *others, *(earlier.is_not(true()) for earlier in found.clauses[:number]))
+            matches.where(clause, *others, *(earlier.is_not(true()) for earlier in found.clauses[:number]))
             for number, clause in enumerate(found.clauses)
         )
     )
+
+
+def checked(conditions: Conditions) -> list[ColumnElement[bool]]:
+    """Return conditions with the checks of alternatives that have one, by which no rows are found."""
+    own = (each.check if isinstance(each, Alternatives) else None for each in conditions)
+    return [each if check is None else check for each, check in zip(conditions, own, strict=True)]
 
 
 def _are_in_indexes(source: FromClause, alternatives: Conditions, needed: Columns) -> bool:

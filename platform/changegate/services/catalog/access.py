@@ -3,23 +3,24 @@
 See docs/reference/change-records.md#related-tables.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from sqlalchemy import (
-    BindParameter,
     Column,
     ColumnElement,
     CompoundSelect,
     FromClause,
     Select,
     and_,
+    literal,
     not_,
     or_,
     select,
-    union_all,
 )
 
+from changegate.database.alternatives import Alternatives
 from changegate.database.by_dialect import ByDialect
 from changegate.database.prepared import parameter
 from changegate.models import OAuthEntity, SysapprovalApprover, SysUserDelegate, SysUserGroupMember, Task
@@ -60,14 +61,14 @@ def rows_of_own_tasks(column: str) -> Any:
     """Return the `own_rows` of a table whose rows belong to the task in `column`."""
 
     def own_rows(table: Table) -> ColumnElement[bool]:
-        return table.source.c[column].in_(_own_task_ids())
+        return _is_of_own_task(table.source.c[column])
 
     return own_rows
 
 
 def own_history(table: Table) -> ColumnElement[bool]:
     """Return the clause for the history of the caller's own tasks."""
-    return and_(_is_about_task(table.source), table.source.c["subject_id"].in_(_own_task_ids()))
+    return and_(_is_about_task(table.source), _is_of_own_task(table.source.c["subject_id"]))
 
 
 def history_of_existing(table: Table) -> ColumnElement[bool]:
@@ -79,7 +80,7 @@ def history_of_existing(table: Table) -> ColumnElement[bool]:
 def own_journals(table: Table) -> ColumnElement[bool]:
     """Return the clause for journal entries of the caller's own tasks, without internal journals."""
     is_internal = or_(*(table.source.c["element"] == name for name in INTERNAL_JOURNALS))
-    return and_(table.source.c["element_id"].in_(_own_task_ids()), not_(is_internal))
+    return and_(_is_of_own_task(table.source.c["element_id"]), not_(is_internal))
 
 
 def rows_of_caller(table: Table) -> ColumnElement[bool]:
@@ -106,12 +107,21 @@ def roles_of_own_groups(table: Table) -> ColumnElement[bool]:
 def own_attachments(table: Table) -> ColumnElement[bool]:
     """Return the clause for attachments of records that the caller may see: own tasks, own approvals, public data."""
     of_table, of_record = table.source.c["table_name"], table.source.c["table_sys_id"]
+    is_public, is_of_task = _is_of_read_table(of_table, ANYONE), or_(*(of_table == name for name in TASK_TABLES))
+    is_of_approval = of_table == "sysapproval_approver"
     approvals = SysapprovalApprover.__table__.alias()
-    own_approval_ids = select(approvals.c["sys_id"]).where(_is_own_approval(approvals))
-    return or_(
-        _is_of_read_table(of_table, ANYONE),
-        and_(or_(*(of_table == name for name in TASK_TABLES)), _is_among(of_record, _own_task_ids())),
-        and_(of_table == "sysapproval_approver", of_record.in_(own_approval_ids)),
+    is_own_approval = _is_own_approval(approvals)
+    own = select(literal(1)).select_from(approvals).where(approvals.c["sys_id"] == of_record, is_own_approval)
+    own_ids = is_own_approval.select_all(approvals.c["sys_id"])
+    return Alternatives(
+        is_public,
+        and_(is_of_task, of_record.in_(_own_task_ids())),
+        and_(is_of_approval, of_record.in_(own_ids)),
+        check=or_(
+            is_public,
+            and_(is_of_task, _refers_to_own_task(of_record)),
+            and_(is_of_approval, own.correlate(table.source).exists()),
+        ),
     )
 
 
@@ -167,65 +177,59 @@ def _is_about_task(source: FromClause) -> ColumnElement[bool]:
     return or_(*(source.c["subject_table"] == name for name in TASK_TABLES))
 
 
-def _is_own_task(source: FromClause, *, may_belong: bool) -> ColumnElement[bool]:
+def _is_own_task(source: FromClause, *, may_belong: bool) -> Alternatives:
     """Return the clause for changes that the caller asked for, and, with `may_belong`, for the tasks of these changes.
 
-    SQLite finds the rows of each alternative by an index, also in the estimate of its planner, which expects many rows
-    of one integration: it reads every task if any alternative has none. It would read all own tasks for the sys_id of
-    one. PostgreSQL has no index for subqueries among alternatives, but joins the one with the sys_ids.
+    SQLite expects many rows of one integration, so these are found by their sys_ids: it would use another index.
     """
-    owner: BindParameter[Any] = parameter(OWNER)
-    alternatives = [
-        source.c["requested_by"] == owner,
-        source.c["opened_by"] == owner,
-        source.c["sys_id"].in_(_ids_of_tasks(lambda tasks: tasks["oauth_entity"].in_(_own_integration_ids()))),
-    ]
-    if may_belong:
-        alternatives.append(source.c["change_request"].in_(_asked_for_ids()))
-    return ByDialect(or_(*alternatives), source.c["sys_id"].in_(_own_task_ids() if may_belong else _asked_for_ids()))
+    asked_for = [source.c[name] == parameter(OWNER) for name in ("requested_by", "opened_by")]
+    is_owned = source.c["oauth_entity"].in_(_own_integration_ids())
+    tasks = Task.__table__.alias().c
+    owned_ids = select(tasks["sys_id"]).where(tasks["oauth_entity"].in_(_own_integration_ids()))
+    alternatives = (*asked_for, ByDialect(source.c["sys_id"].in_(owned_ids), is_owned))
+    check = or_(*asked_for, is_owned)
+    if not may_belong:
+        return Alternatives(*alternatives, check=check)
+    change, is_asked_for = source.c["change_request"], partial(_is_own_task, may_belong=False)
+    check = or_(check, _refers_to_task(change, is_asked_for))
+    return Alternatives(*alternatives, change.in_(_ids_of_tasks(is_asked_for)), check=check)
 
 
-def _asked_for_ids() -> CompoundSelect[Any]:
-    """Return the statement for the changes that the caller requested or opened, or whose integration they own."""
-    return union_all(*_ids_of_asked_for())
+def _is_of_own_task(reference: ColumnElement[Any]) -> ColumnElement[bool]:
+    return Alternatives(reference.in_(_own_task_ids()), check=_refers_to_own_task(reference))
 
 
 def _own_task_ids() -> CompoundSelect[Any]:
-    """Return the statement for the caller's own tasks."""
-    of_changes = _ids_of_tasks(lambda tasks: tasks["change_request"].in_(_asked_for_ids()))
-    return union_all(*_ids_of_asked_for(), of_changes)
+    return _ids_of_tasks(partial(_is_own_task, may_belong=True))
 
 
-def _ids_of_asked_for() -> Iterator[Select[Any]]:
-    """Yield statements that each find their rows by an index."""
-    owner: BindParameter[Any] = parameter(OWNER)
-    yield _ids_of_tasks(lambda tasks: tasks["requested_by"] == owner)
-    yield _ids_of_tasks(lambda tasks: tasks["opened_by"] == owner)
-    yield _ids_of_tasks(lambda tasks: tasks["oauth_entity"].in_(_own_integration_ids()))
+def _refers_to_own_task(reference: ColumnElement[Any]) -> ColumnElement[bool]:
+    return _refers_to_task(reference, partial(_is_own_task, may_belong=True))
 
 
-def _ids_of_tasks(clause: Callable[[Mapping[str, Any]], ColumnElement[bool]]) -> Select[Any]:
+def _ids_of_tasks(condition: Callable[[FromClause], Alternatives]) -> CompoundSelect[Any]:
     # An alias: a statement that reads tasks itself would otherwise leave out the FROM of the subquery.
-    tasks = Task.__table__.alias().c
-    return select(tasks["sys_id"]).where(clause(dict(tasks)))
+    tasks = Task.__table__.alias()
+    return condition(tasks).select_all(tasks.c["sys_id"])
 
 
-def _is_own_approval(source: FromClause) -> ColumnElement[bool]:
+def _refers_to_task(
+    reference: ColumnElement[Any], condition: Callable[[FromClause], ColumnElement[bool]]
+) -> ColumnElement[bool]:
+    """Return the clause that looks up the referenced task and checks a condition."""
+    tasks = Task.__table__.alias()
+    referenced = select(literal(1)).select_from(tasks).where(tasks.c["sys_id"] == reference, condition(tasks))
+    return referenced.correlate(reference.table).exists()
+
+
+def _is_own_approval(source: FromClause) -> Alternatives:
     approver = source.c["approver"]
     delegations = SysUserDelegate.__table__.c
     delegating = _delegated(delegations["user"]).where(delegations["approval"].is_(None))
     handed_over = _delegated(delegations["approval"]).where(delegations["approval"].is_not(None))
-    is_asked = or_(approver == parameter(OWNER), approver.in_(delegating), source.c["sys_id"].in_(handed_over))
-    return or_(is_asked, _is_among(source.c["sysapproval"], _own_task_ids()))
-
-
-def _is_among(column: ColumnElement[Any], sys_ids: CompoundSelect[Any]) -> ColumnElement[bool]:
-    """Return the clause for references to some records, as an alternative to other clauses.
-
-    PostgreSQL compares each row with a hash table of the sys_ids, but only if it expects that they fit into `work_mem`.
-    Otherwise, it reads all of them again for each row. It expects few values of DISTINCT.
-    """
-    return ByDialect(column.in_(sys_ids), column.in_(select(sys_ids.subquery().c["sys_id"]).distinct()))
+    alternatives = (approver == parameter(OWNER), approver.in_(delegating), source.c["sys_id"].in_(handed_over))
+    task = source.c["sysapproval"]
+    return Alternatives(*alternatives, task.in_(_own_task_ids()), check=or_(*alternatives, _refers_to_own_task(task)))
 
 
 def _delegated(column: Column[Any]) -> Select[Any]:

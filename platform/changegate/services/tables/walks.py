@@ -17,7 +17,7 @@ from changegate.errors import RequestUnreadable
 from changegate.models.base import Entry
 from changegate.services.access.permissions import Permissions
 from changegate.services.tables.registry import Table, find_table
-from changegate.services.tables.visibility import fields_beside, may_read, visible_rows_of
+from changegate.services.tables.visibility import fields_beside, may_read, restriction_of, visible_rows_of
 
 MAX_STEPS = 5
 # SQLite joins at most 64 tables.
@@ -38,6 +38,11 @@ class Scope(NamedTuple):
     permissions: Permissions
     root: FromClause
     source: FromClause
+
+    @property
+    def has_own_rows(self) -> bool:
+        """Return whether the caller may see only rows of their own."""
+        return restriction_of(self.table, self.permissions).own_rows
 
     def visible_rows(self) -> list[ColumnElement[bool]]:
         """Return the clauses for the rows that the caller may see."""

@@ -315,4 +315,4 @@ def test_counts_by_ranges_are_those_of_a_query_that_reads_more(
 def test_records_that_a_caller_may_not_see_are_not_counted_by_ranges(read_ranges: list[object]) -> None:
     ann = Caller("cd" * 16, "mia", Permissions(frozenset()))
     assert asked(caller=ann, counts=True) == {"stats": {"count": "0"}}
-    assert read_ranges == [None]
+    assert [ranges for ranges in read_ranges if ranges is not None] == []

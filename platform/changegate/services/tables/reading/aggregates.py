@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, FromClause, func, literal_column, select
 from sqlalchemy.sql.elements import UnaryExpression
 
 from changegate.database import connection, require_time
+from changegate.database.alternatives import select_matches
 from changegate.database.skipping import MATCHES
 from changegate.errors import RequestUnreadable
 from changegate.services.access.caller import Caller
@@ -86,19 +87,36 @@ class _Aggregate:
             raise RequestUnreadable(f"More than {MAX_COLUMNS} fields are asked for")
         matching = where_clause(self._walks, query, caller)
         visible = visible_rows_of(table, self._walks.root, caller.permissions)
-        self._clauses = visible if matching is None else [matching.build(), *visible]
+        self._clauses: list[ColumnElement[bool]] = visible if matching is None else [matching.build(), *visible]
         self._ranges: FromClause | None = None
         sorts_by_figure = any(parts[0].strip().lower() in FUNCTIONS for parts in aggregation.order_by)
-        if not (self._figures or aggregation.having or sorts_by_figure):
+        counts_alone = not (self._figures or aggregation.having or sorts_by_figure)
+        if self._walks.scope.has_own_rows:
+            self._find_own(counts_alone)
+        elif counts_alone:
             self._count_ranges()
 
     def _count_ranges(self) -> None:
         """Count by the ranges of an index, if there is a suitable one."""
         ranges = self._walks.scope.count_ranges(self._clauses, [*self._grouped.values()])
         if ranges is not None:
-            self._ranges, self._clauses = ranges, []
-            self._grouped = dict(zip(self._grouped, ranges.c, strict=False))
+            self._read(ranges)
             self._counted = func.coalesce(func.sum(ranges.c[MATCHES]), 0)
+
+    def _find_own(self, counts_alone: bool) -> None:
+        """Find the caller's own records first; if they are only counted, read nothing else of them."""
+        sys_id = self._walks.root.c["sys_id"]
+        read = [column.label(f"column_{at}") for at, column in enumerate(self._grouped.values())]
+        own = select_matches([*read, sys_id] if counts_alone else [sys_id], self._walks.source, self._clauses)
+        if counts_alone:
+            self._read(own.subquery("own"))
+        else:
+            self._clauses = [sys_id.in_(own)]
+
+    def _read(self, source: FromClause) -> None:
+        """Read the groups from the first columns of another source, which contains only matches."""
+        self._ranges, self._clauses = source, []
+        self._grouped = dict(zip(self._grouped, source.c, strict=False))
 
     @property
     def _source(self) -> FromClause:

@@ -26,9 +26,9 @@ from sqlalchemy import (
 )
 
 from changegate.database import connection
-from changegate.database.alternatives import select_matches
+from changegate.database.alternatives import checked, select_matches
 from changegate.database.compiled import CompiledSelects, Row
-from changegate.database.dialects import hinted
+from changegate.database.dialects import hinted, is_postgres
 from changegate.database.prepared import parameter
 from changegate.database.skipping import MATCHES
 from changegate.errors import RequestUnreadable
@@ -76,9 +76,9 @@ class Matching:
         if self._condition is not None:
             self._parameters |= self._condition.parameters
         self._sort_key = find_sort_key(self._walks, query.orders)
-        # Matches of a text are found once, since the planners expect neither how many there are, nor that the count
-        # needs all of them.
-        self._finds_once = searches_text(query)
+        # Matches of a text, and own records, are found once, since the planners expect neither how many there are, nor
+        # that the count needs all of them.
+        self._finds_once = searches_text(query) or self._scope.has_own_rows
         self._begins_after = self._read_key(after)
 
     @property
@@ -191,7 +191,8 @@ class Matching:
 
     def _page_statement(self) -> Select[Any]:
         # Of the matches of a text, a page without a count may need few.
-        return self._bounded(self._sorted())
+        build = self._matches()[0] if self._scope.has_own_rows else self._sorted
+        return self._bounded(build())
 
     def _sorted(self, *, backwards: bool = False) -> Select[Any]:
         orders = order_clauses(self._walks, self._query.orders, backwards=backwards)
@@ -227,6 +228,9 @@ class Matching:
     @cached_property
     def _clauses(self) -> list[ColumnElement[bool]]:
         visible = self._scope.visible_rows()
+        if searches_text(self._query) and not is_postgres(connection()):
+            # SQLite would look the text up for each alternative.
+            visible = checked(visible)
         # The condition first: it is mostly narrower than the class, and SQLite compares in this order.
         return visible if self._condition is None else [self._condition.build_named(), *visible]
 
