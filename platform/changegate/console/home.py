@@ -7,8 +7,8 @@ from changegate.console.my_work import count_work
 from changegate.models.change_request import CHANGE_STATES
 from changegate.services.access.permissions import INTEGRATION_ADMINISTRATORS
 from changegate.services.integrations.integrations import list_integrations
-from changegate.services.tables.queries.encoded_query import equal_query
-from changegate.services.tables.reading.records import count_records
+from changegate.services.tables.queries.encoded_query import EncodedQuery
+from changegate.services.tables.reading.aggregates import Aggregation, aggregate_records
 from changegate.services.tables.registry import get_table
 
 bp = Blueprint("home", __name__)
@@ -19,7 +19,8 @@ bp.before_request(require_login)
 def home_view() -> str:
     """Show the counts."""
     manages_integrations = caller().permissions.has_role(INTEGRATION_ADMINISTRATORS)
-    counts = [(state, label, _count_changes(state)) for state, label in CHANGE_STATES.items()]
+    by_state = _count_by_state()
+    counts = [(state, label, by_state.get(state, 0)) for state, label in CHANGE_STATES.items()]
     return render_template(
         "console/home.html",
         work=count_work(),
@@ -29,5 +30,8 @@ def home_view() -> str:
     )
 
 
-def _count_changes(state: str) -> int:
-    return count_records(get_table("change_request"), caller(), equal_query("state", state))
+def _count_by_state() -> dict[str, int]:
+    asked = Aggregation(counts=True, group_by=("state",))
+    groups = aggregate_records(get_table("change_request"), caller(), EncodedQuery(), asked)
+    listed = groups if isinstance(groups, list) else []
+    return {group["groupby_fields"][0]["value"]: int(group["stats"]["count"]) for group in listed}
