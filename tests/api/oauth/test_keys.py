@@ -142,7 +142,7 @@ def test_a_refusal_of_an_integration_that_is_gone_by_then_is_an_event_all_the_sa
     assert answer.status_code == 503
     event = desk.last_event()
     assert event is not None
-    assert (event.entity, event.is_accepted, event.client_id) == (None, False, integration.client_id)
+    assert (event.entity, event.is_accepted, event.client_id) == (integration.sys_id, False, integration.client_id)
 
 
 class TestParanoid:
