@@ -367,7 +367,7 @@ JSON = st.recursive(
 FIELD_NAMES = st.sampled_from([*EVERY_FIELD, "placeholders", "place", "client_id", "nonsense"])
 
 
-@hypothesis_settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.dictionaries(FIELD_NAMES, JSON, max_size=4), st.sampled_from(["POST", "PUT", "PATCH"]))
 def test_no_body_is_a_fault_of_ours(
     client: FlaskClient, admin: dict[str, str], known: str, body: dict[str, Any], method: str

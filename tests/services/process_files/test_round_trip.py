@@ -144,7 +144,7 @@ def processes(draw: st.DrawFn) -> str:
 
 
 @given(processes())
-@hypothesis_settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@hypothesis_settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_an_export_is_applied_to_an_empty_instance_and_exported_as_the_same_bytes(app: Flask, text: str) -> None:
     with app.app_context():
         apply(text)
