@@ -88,7 +88,9 @@ def _count_sorted(table: Table, clauses: Clauses, read: set[Any], groups: Clause
     columns: Any = next((columns for columns in of_counts if read | {*groups} <= {*columns}), None)
     if columns is None:
         return None
-    sorted_by = columns[: max(map(columns.index, groups)) + 1]
+    # A column with one value need not be compared.
+    fixed = {clause.left for clause in clauses if _is_finding(clause) and clause.operator is operators.eq} - {*groups}
+    sorted_by = [column for column in columns[: max(map(columns.index, groups)) + 1] if column not in fixed]
     entries = select(*sorted_by, func.count().label(MATCHES)).where(*clauses).group_by(*sorted_by).subquery()
     return select(*(entries.c[column.name] for column in groups), entries.c[MATCHES]).subquery("counted_ranges")
 
