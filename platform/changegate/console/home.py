@@ -8,7 +8,7 @@ from changegate.models.change_request import CHANGE_STATES
 from changegate.services.access.permissions import INTEGRATION_ADMINISTRATORS
 from changegate.services.integrations.integrations import list_integrations
 from changegate.services.tables.queries.encoded_query import EncodedQuery
-from changegate.services.tables.reading.aggregates import Aggregation, aggregate_records
+from changegate.services.tables.reading.aggregates import Aggregation, group_records
 from changegate.services.tables.registry import get_table
 
 bp = Blueprint("home", __name__)
@@ -32,6 +32,5 @@ def home_view() -> str:
 
 def _count_by_state() -> dict[str, int]:
     asked = Aggregation(counts=True, group_by=("state",))
-    groups = aggregate_records(get_table("change_request"), caller(), EncodedQuery(), asked)
-    listed = groups if isinstance(groups, list) else []
-    return {group["groupby_fields"][0]["value"]: int(group["stats"]["count"]) for group in listed}
+    groups = group_records(get_table("change_request"), caller(), EncodedQuery(), asked)
+    return {group["groupby_fields"][0]["value"]: int(group["stats"]["count"]) for group in groups}

@@ -17,7 +17,7 @@ from changegate.services.dashboard.charts import (
 )
 from changegate.services.tables.display.shapes import DisplayValue, Shape
 from changegate.services.tables.queries.encoded_query import parse_encoded_query
-from changegate.services.tables.reading.aggregates import Aggregation, Stats, aggregate_records
+from changegate.services.tables.reading.aggregates import Aggregation, Stats, group_records
 from changegate.services.tables.reading.records import count_records, read_page
 from changegate.services.tables.registry import get_table
 
@@ -102,8 +102,7 @@ def _read_groups(
         display_value=DisplayValue.ALL,
         most=MOST_BARS if is_ranked else None,
     )
-    found = aggregate_records(get_table(table), caller, parse_encoded_query(query), aggregation)
-    return [_group(each) for each in (found if isinstance(found, list) else [])]
+    return [*map(_group, group_records(get_table(table), caller, parse_encoded_query(query), aggregation))]
 
 
 def _group(stats: Stats) -> _FieldGroup:

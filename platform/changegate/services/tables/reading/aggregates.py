@@ -67,6 +67,12 @@ def aggregate_records(
     return list(aggregate.list_groups(groups))
 
 
+def group_records(table: Table, caller: Caller, query: EncodedQuery, aggregation: Aggregation) -> list[Stats]:
+    """Return the figures of the groups as `aggregate_records` does; none if the caller may read none of the fields."""
+    found = aggregate_records(table, caller, query, aggregation)
+    return found if isinstance(found, list) else []
+
+
 class _Aggregate:
     """One aggregate statement. Its rows consist of the columns of the groups, the count, and the figures."""
 
