@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any
+from unittest import mock
 from urllib.parse import urlencode
 
 import pytest
@@ -10,9 +11,11 @@ from flask import Flask
 from sqlalchemy.exc import OperationalError
 from werkzeug.test import TestResponse
 
+from changegate.errors import OperationFailed
 from changegate.extensions import db
 from changegate.models import OAuthExchange
 from changegate.services.oauth.access_tokens import find_token_caller
+from changegate.services.oauth.events import record_accepted
 from changegate.services.oauth.revocation import revoke_token
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record, delete_record
@@ -303,13 +306,19 @@ def test_tokens_end_on_both_databases(either_desk: TokenDesk) -> None:
         assert db.session.query(OAuthExchange).filter(OAuthExchange.revoked_at.is_not(None)).count() == len(tokens)
 
 
-def test_a_token_of_a_deleted_user_does_not_work_for_a_new_one_with_the_same_sys_id(either_desk: TokenDesk) -> None:
+def test_a_token_that_is_stored_after_the_deletion_of_its_user_works_for_nobody(either_desk: TokenDesk) -> None:
+    """No new user gets the sys_id, so that nothing has to be revoked."""
     user, users = either_desk.add_user("jane"), get_table("sys_user")
     integration = either_desk.register(run_as=..., user_field="user_name")
-    token = either_desk.token(integration, assertion=either_desk.assertion(sub="jane"))
-    with either_desk.app.app_context():
-        assert find_token_caller(token)
+
+    def delete_first(*event: Any) -> None:
         delete_record(users, ROOT, user)
-        create_record(users, ROOT, {"sys_id": user, "user_name": "jane"})
         db.session.commit()
+        record_accepted(*event)
+
+    with mock.patch("changegate.api.oauth.record_accepted", delete_first):
+        token = either_desk.token(integration, assertion=either_desk.assertion(sub="jane"))
+    with either_desk.app.app_context():
         assert find_token_caller(token) is None
+        with pytest.raises(OperationFailed):
+            create_record(users, ROOT, {"sys_id": user, "user_name": "jane"})

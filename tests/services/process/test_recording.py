@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from changegate.database import commit, connection
 from changegate.errors import AccessRefused, OperationFailed
+from changegate.extensions import db
 from changegate.models import ChgHistory, SysAudit, Task
 from changegate.services.access.caller import Caller
 from changegate.services.access.permissions import Permissions
@@ -175,9 +176,11 @@ def test_a_sys_id_with_a_history_is_not_used_again(deleted: str, created: str) -
     sys_id = create_record(get_table(deleted), ROOT, sent.get(deleted, {"short_description": "a"}))["sys_id"]
     delete_record(get_table(deleted), ROOT, sys_id)
     before = history(sys_id)
+    db.session.commit()
 
     with pytest.raises(OperationFailed) as refusal:
         create_record(get_table(created), ROOT, {**sent.get(created, {}), "sys_id": sys_id})
+    db.session.rollback()
     assert refusal.value.detail == "Unique Key violation detected: a record with this key exists already"
     assert history(sys_id) == before
     assert verify().is_clean

@@ -13,7 +13,6 @@ from changegate.services.catalog.state_models import STATE_MODEL_TABLES
 from changegate.services.catalog.system import SYSTEM_TABLES
 from changegate.services.catalog.tasks import TASK_TABLES
 from changegate.services.conflicts.detection import forget_record
-from changegate.services.oauth.revocation import end_tokens_of_users
 from changegate.services.tables.registry import serve_tables
 from changegate.services.tables.upkeep import index_texts, renew_statistics
 from changegate.services.workers.workers import forget_workers
@@ -32,5 +31,5 @@ TABLES = serve_tables(
         *CI_TABLES,
         *SYSTEM_TABLES,
     ),
-    cascades=(remove_attachments, forget_record, forget_workers, end_tokens_of_users),
+    cascades=(remove_attachments, forget_record, forget_workers),
 )

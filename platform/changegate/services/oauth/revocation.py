@@ -1,16 +1,11 @@
 """Token revocation (RFC 7009)."""
 
-from collections.abc import Sequence
-
 from sqlalchemy import select, update
 
-from changegate.database import connection
 from changegate.database.prepared import Prepared, parameter
 from changegate.extensions import now
 from changegate.models import OAuthExchange
-from changegate.models.oauth_exchange import earliest_correlation_id
 from changegate.services.oauth.access_tokens import find_issued
-from changegate.services.oauth.log_tables import LONGEST_LIFESPAN
 from changegate.services.oauth.refresh_tokens import is_refresh_token, revoke_refresh_token
 
 _ROW = OAuthExchange.__table__.c
@@ -39,16 +34,6 @@ def end_token(correlation_id: str) -> bool:
     """Revoke the token of an exchange, effective at the next request in every process; return whether it was live."""
     # A second revocation matches no row, so that the time of the first is kept.
     return _END.execute({"ended": correlation_id, "at": now()}) == 1
-
-
-def end_tokens_of_users(table: str, sys_ids: Sequence[str]) -> None:
-    """Revoke the tokens of deleted users, so that none works for a new user with the sys_id of a former one."""
-    if table == "sys_user":
-        at = now()
-        # Older exchanges cannot have live tokens and are not read.
-        of_users = (_ROW.correlation_id >= earliest_correlation_id(at - LONGEST_LIFESPAN), _ROW.user.in_(sys_ids))
-        live = update(OAuthExchange.__table__).where(*of_users, _ROW.revoked_at.is_(None), _ROW.expires_at > at)
-        connection().execute(live.values(revoked_at=at))
 
 
 _FIND = Prepared(

@@ -21,6 +21,7 @@ from changegate.services.approvals.rounds import ANSWERED, Round
 from changegate.services.process.changes import lock_change
 from changegate.services.process.moves import apply_outcome
 from changegate.services.tables.rules import Rules, Values
+from changegate.services.tables.writing.audit import require_never_deleted
 
 ANSWER = frozenset({"state", "comments"})
 FOR_THE_APPROVER = "Only the approver and administrators may answer this approval."
@@ -33,6 +34,10 @@ class ApprovalRules(Rules):
 
     Only approvals that a policy requested count for the change. The others are informational. See docs/approvals.md.
     """
+
+    def require_unused(self, sys_id: str) -> None:
+        """Refuse the sys_id of a deleted approval, to which delegations stay."""
+        require_never_deleted("sysapproval_approver", sys_id)
 
     def before_create(self, values: Values, caller: Caller) -> None:
         """Fill in both pairs of fields that name the approved record; refuse an answer of another user."""

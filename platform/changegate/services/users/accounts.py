@@ -18,6 +18,7 @@ from changegate.services.access.permissions import Permissions, expand_roles
 from changegate.services.access.time_zones import find_time_zone, time_zone_names
 from changegate.services.tables.rules import Rules, Values
 from changegate.services.tables.values import MASK, is_storable, parse_value
+from changegate.services.tables.writing.audit import require_never_deleted
 from changegate.services.users.account_links import end_links
 from changegate.services.users.asked import require_no_requester, require_unasked_user
 from changegate.services.users.roles import refuse_tokens, require_administrator, roles_of_user
@@ -43,6 +44,10 @@ class UserRules(Rules):
     a password, or activate or unlock a user, whose old password may be known to others. It also cannot write the
     columns that identities are matched by: a token with a claim of the new value would act as that user.
     """
+
+    def require_unused(self, sys_id: str) -> None:
+        """Refuse the sys_id of a deleted user, whose tokens stay: those of a running exchange may yet be stored."""
+        require_never_deleted("sys_user", sys_id)
 
     def before_create(self, values: Values, caller: Caller) -> None:
         """Hash the password, ignore the mask of one, and set the name if none was sent."""

@@ -14,6 +14,7 @@ from changegate.errors import OperationFailed
 from changegate.models import ChgApprovalDecision, SysapprovalApprover, Task
 from changegate.services.access.caller import Caller
 from changegate.services.tables.rules import Rules
+from changegate.services.tables.writing.audit import require_never_deleted
 
 _APPROVALS = SysapprovalApprover.__table__.c
 _TASKS = Task.__table__.c
@@ -24,6 +25,10 @@ _REQUESTED = "{} requested or opened {}, which this person must not approve. Dea
 
 class GroupRules(Rules):
     """Rules of sys_user_group."""
+
+    def require_unused(self, sys_id: str) -> None:
+        """Refuse the sys_id of a deleted group, which may be the owner of integrations."""
+        require_never_deleted("sys_user_group", sys_id)
 
     def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
         """Refuse to delete a group that was asked for an approval, or to which an active change is assigned."""

@@ -1,5 +1,6 @@
 """Records on both databases: nothing is lost, nothing is written by halves."""
 
+import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -20,6 +21,7 @@ from changegate.services.tables.registry import Table, find_table, get_table
 from changegate.services.tables.rules import Rules, Values
 from changegate.services.tables.writing import records, referrers
 from changegate.services.tables.writing.records import create_record, delete_record, update_record
+from changegate.services.users import accounts
 from tests.support.people import ADMIN, ROOT
 from tests.support.statements import counted_statements
 
@@ -382,3 +384,45 @@ def test_every_table_that_is_referred_to_is_known() -> None:
     assert group is not None
     assert group.display_field == "name"
     assert find_table("nonsense") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("sys_user", {"user_name": "ann"}),
+        ("sys_user_group", {"name": "Network"}),
+        ("sysapproval_approver", {"approver": "admin"}),
+    ],
+)
+def test_a_record_that_access_refers_to_does_not_get_the_sys_id_of_a_deleted_one(
+    at_work: Flask, name: str, values: dict[str, str]
+) -> None:
+    """Tokens, owners of integrations, and delegations keep the sys_id."""
+    sys_id = create_record(get_table(name), ROOT, values)["sys_id"]
+    delete_record(get_table(name), ROOT, sys_id)
+    with pytest.raises(OperationFailed) as refusal:
+        create_record(get_table(name), ROOT, {**values, "sys_id": sys_id})
+    assert refusal.value.detail == "This sys_id was that of a deleted record. Choose another one, or none"
+
+
+def test_a_creation_during_the_deletion_of_its_sys_id_is_refused(
+    either_app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_creating = threading.Event()
+    monkeypatch.setattr(accounts, "require_unclaimed", lambda *_: is_creating.set())
+
+    def create(sys_id: str) -> None:
+        with either_app.app_context():
+            create_record(USERS, ROOT, {"user_name": "bob", "sys_id": sys_id})
+            db.session.commit()
+
+    with either_app.app_context(), ThreadPoolExecutor(1) as pool:
+        sys_id = create_record(USERS, ROOT, {"user_name": "ann"})["sys_id"]
+        db.session.commit()
+        is_creating.clear()
+        delete_record(USERS, ROOT, sys_id)
+        creation = pool.submit(create, sys_id)
+        assert is_creating.wait(10)
+        db.session.commit()
+        with pytest.raises(OperationFailed):
+            creation.result()

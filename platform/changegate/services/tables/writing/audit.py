@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 
 from changegate.database import connection
 from changegate.database.prepared import Prepared, parameter
+from changegate.errors import OperationFailed
 from changegate.models import SysAudit
 from changegate.models.base import new_ordered_sys_id, utc_now
 from changegate.models.sys_audit import DELETED
@@ -44,6 +45,15 @@ def record_deletion(table: Table, class_name: str, record: Mapping[str, Any], ca
 def record_deletions(table: Table, records: Sequence[Mapping[str, Any]], caller: Caller) -> None:
     """Insert a row for the deletion of each record, however many they are."""
     connection().execute(insert(SysAudit.__table__), [_deletion(table, table.name, each, caller) for each in records])
+
+
+def require_never_deleted(table: str, sys_id: str) -> None:
+    """Refuse the sys_id of a deleted record for a new one. Raises `OperationFailed`.
+
+    For tables to whose records tokens, owners, lists, or delegations refer without a foreign key.
+    """
+    if _DELETION.first({"table": table, "sys_id": sys_id}):
+        raise OperationFailed("This sys_id was that of a deleted record. Choose another one, or none")
 
 
 def _deletion(table: Table, class_name: str, record: Mapping[str, Any], caller: Caller) -> Values:
@@ -86,6 +96,14 @@ def _insert(rows: Sequence[Values]) -> None:
 @lru_cache(maxsize=128)
 def _insert_statement(how_many: int) -> Prepared:
     return Prepared(insert(SysAudit.__table__).values([_numbered(at) for at in range(how_many)]))
+
+
+_DELETION = Prepared(
+    select(_COLUMNS["sys_id"]).where(
+        *(_COLUMNS["tablename"] == parameter("table"), _COLUMNS["documentkey"] == parameter("sys_id")),
+        _COLUMNS["fieldname"] == DELETED,
+    )
+)
 
 
 def _numbered(at: int) -> Values:

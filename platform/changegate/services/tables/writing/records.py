@@ -62,8 +62,6 @@ def create_record(
     values |= {**class_of(table), **table.rules.origin_of(caller)}
     # Before the rules run, because they may set fields that the token itself may not write.
     caller.permissions.require_writable([*fields.keys() & given.keys(), *entries], table.integration_of(values))
-    if fields.get("sys_id"):
-        table.rules.require_unused(values["sys_id"])
     table.rules.before_create(values, caller)
     if ignored is not None:
         unused |= _overridden(table, fields, given, values)
@@ -72,6 +70,9 @@ def create_record(
     # Without journal entries, the row is the last write and is inserted by the commit, which then raises the errors of
     # constraints (decision 0011).
     insert_row(table, values, caller)
+    if fields.get("sys_id"):
+        # The INSERT waits for a concurrent deletion of the same sys_id, which the rules would not see before it.
+        table.rules.require_unused(values["sys_id"])
     if entries:
         _add_entries(table, values, entries, caller)
     further = table.rules.after_create(values, caller)
