@@ -1,11 +1,15 @@
 """Signing in with an identity provider."""
 
+from typing import Any
+
 import pytest
 from sqlalchemy import select
 
 from changegate.console.single_sign_on import COOKIE
 from changegate.extensions import db
 from changegate.models import SysUserIdentity
+from changegate.services.single_sign_on import sign_in
+from changegate.services.single_sign_on.exchange import exchange_code
 from changegate.services.single_sign_on.providers import PATH
 from tests.conftest import BASE_URL
 from tests.console.conftest import PASSWORD
@@ -220,6 +224,26 @@ def test_an_unknown_or_inactive_provider_is_not_found(desk: SignOnDesk, window: 
     address = window.begin()
     desk.update("oidc_provider_configuration", desk.provider, active="false")
     assert window.come_back(window.answer_of(address)).status_code == 404
+
+
+@pytest.mark.parametrize("changed", [{"active": "false"}, {"issuer": "http://127.0.0.1:9"}, {}])
+def test_no_session_begins_with_a_provider_that_ends_during_the_sign_in(
+    either_sign_on_desk: SignOnDesk, monkeypatch: pytest.MonkeyPatch, changed: dict[str, str]
+) -> None:
+    desk = either_sign_on_desk
+    window = Window(desk.app.test_client())
+
+    def end_meanwhile(*exchange: Any) -> Any:
+        verified = exchange_code(*exchange)
+        if changed:
+            desk.update("oidc_provider_configuration", desk.provider, **changed)
+        else:
+            desk.delete("oidc_provider_configuration", desk.provider)
+        return verified
+
+    monkeypatch.setattr(sign_in, "exchange_code", end_meanwhile)
+    answer = window.sign_on()
+    assert (answer.status_code, window.name) == (404, None)
 
 
 def _identities(desk: SignOnDesk, subject: str) -> list[str]:

@@ -64,6 +64,15 @@ def find_provider(sys_id: str) -> Provider | None:
         return None
 
 
+def hold_provider(provider: Provider) -> None:
+    """Hold an active provider until the transaction ends. Raises `RecordNotFound` if it has ended, or is another one.
+
+    What ends the sessions of a provider then waits for a session that begins, and ends it, too.
+    """
+    if _HELD.first({"sys_id": provider.sys_id, "issuer": provider.issuer}) is None:
+        raise RecordNotFound
+
+
 def _provider_of(row: Any, *, active_only: bool) -> Provider:
     if row is None or (active_only and not row.active):
         raise RecordNotFound
@@ -76,4 +85,9 @@ def _provider_of(row: Any, *, active_only: bool) -> Provider:
 
 _ACTIVE = Prepared(select(*_PUBLIC).where(_TABLE.c["active"]).order_by(_TABLE.c["name"]))
 _BY_SYS_ID = Prepared(select(_TABLE).where(_TABLE.c["sys_id"] == parameter("sys_id")))
+_IS_SAME = (_TABLE.c["sys_id"] == parameter("sys_id"), _TABLE.c["issuer"] == parameter("issuer"), _TABLE.c["active"])
+# SQLite has no row locks; the option makes it take its write lock before it reads (database/engine.py).
+_HELD = Prepared(
+    select(_TABLE.c["sys_id"]).where(*_IS_SAME).with_for_update(read=True).execution_options(locks_rows=True)
+)
 _BY_ALIAS = Prepared(select(_TABLE).where(_TABLE.c["alias"] == parameter("alias")))

@@ -23,7 +23,7 @@ from changegate.services.single_sign_on.exchange import authorization_url, excha
 from changegate.services.single_sign_on.failures import LONGEST_DETAIL, SignOnFailed
 from changegate.services.single_sign_on.metadata import get_metadata
 from changegate.services.single_sign_on.people import find_or_create_user, link_identity
-from changegate.services.single_sign_on.providers import Provider, get_provider
+from changegate.services.single_sign_on.providers import Provider, get_provider, hold_provider
 
 LONGEST_CODE = 4096
 
@@ -74,6 +74,8 @@ def finish(
     except SignOnFailed:
         limiter.count(address, _counted(alias))
         raise
+    # Again, because the provider's answers took time.
+    hold_provider(provider)
     if attempt.user is not None:
         link_identity(attempt.user, verified)
         return provider, attempt, db.session.get_one(SysUser, attempt.user)
