@@ -40,7 +40,7 @@ from tests.services.approvals.asked_changes import (
 from tests.support.jobs import run_due_jobs
 from tests.support.people import add_account, caller_for
 
-Later = Callable[..., None]
+Later = Callable[..., list[str]]
 CHANGES = get_table("change_request")
 
 
@@ -54,13 +54,14 @@ def at_work(either_app: Flask) -> Iterator[None]:
 
 @pytest.fixture
 def later(either_app: Flask) -> Later:
-    """Let time pass, and the workers do what is due."""
+    """Let time pass, and the workers do what is due; return the kinds of the jobs."""
 
-    def pass_by(**duration: float) -> None:
+    def pass_by(**duration: float) -> list[str]:
         commit()
         either_app.config["CLOCK"].advance(**duration)
-        run_due_jobs(either_app)
+        kinds = run_due_jobs(either_app)
         db.session.expire_all()
+        return kinds
 
     return pass_by
 
@@ -587,12 +588,13 @@ def test_a_request_follows_some_of_the_changes_that_ask_a_group_and_a_job_the_ot
         enter(change, AUTHORIZE)
     later(seconds=1)
 
-    add("sys_user_grmember", user=people["cem"], group=group)
+    for name in ("bob", "cem"):
+        add("sys_user_grmember", user=people[name], group=group)
     kinds = (departures.FURTHER, departures.RECOMPUTE)
     enqueued = select(Job.kind).where(Job.kind.in_(kinds)).order_by(Job.kind)
-    assert connection().execute(enqueued).scalars().all() == [kinds[1], kinds[1], kinds[0]]
-    later(seconds=1)
-    asked = {people["ann"]: "requested", people["cem"]: "requested"}
+    assert connection().execute(enqueued).scalars().all() == [kinds[1], kinds[1], kinds[0], kinds[0]]
+    assert later(seconds=1).count(departures.FURTHER) == 2
+    asked = {people[name]: "requested" for name in ("ann", "bob", "cem")}
     assert [states_of(change) for change in changes] == [asked] * 5
 
 

@@ -17,7 +17,7 @@ from changegate.services.approvals.bound import bound_changes
 from changegate.services.approvals.rollup import NOT_REQUESTED
 from changegate.services.approvals.token_limits import refuse_tokens_of_groups, refuse_tokens_of_managers
 from changegate.services.jobs.handlers import handles
-from changegate.services.jobs.queue import enqueue
+from changegate.services.jobs.queue import enqueue, take_waiting
 from changegate.services.tables.rules import Rules, Values
 from changegate.services.users.accounts import UserRules
 from changegate.services.users.asked import GroupRules
@@ -153,5 +153,7 @@ def recompute_changes(users: Iterable[str] = (), groups: Iterable[str] = (), aft
 
 @handles(FURTHER)
 def recompute_further(payload: Mapping[str, Any]) -> None:
-    """Enqueue the jobs of further changes."""
-    recompute_changes(**payload)
+    """Enqueue the jobs of further changes, once for all writes that wait for it, such as those of an import."""
+    payloads = [payload, *take_waiting(FURTHER)]
+    users, groups = ({sys_id for each in payloads for sys_id in each[name]} for name in ("users", "groups"))
+    recompute_changes(users, groups, min(each["after"] for each in payloads))

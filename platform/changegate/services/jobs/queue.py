@@ -1,6 +1,6 @@
 """The queue: adding and canceling jobs in the caller's transaction."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from datetime import datetime, timedelta
 from typing import Any
@@ -55,6 +55,17 @@ def cancel(kind: str, key: str) -> None:
     # The job that this thread runs ends with its run anyway.
     if _own_lease(kind, key) is None:
         connection().execute(delete(Job).where(Job.kind == kind, Job.job_key == key))
+
+
+def take_waiting(kind: str) -> Sequence[Mapping[str, Any]]:
+    """Delete the jobs of a kind that wait, in the caller's transaction; return their payloads.
+
+    For a handler that does the work of several jobs at once.
+    """
+    is_waiting = (Job.kind == kind, Job.failed_at.is_(None), Job.lease_owner.is_(None))
+    # Those that another worker is taking are left to it.
+    chosen = select(Job.sys_id).where(*is_waiting).with_for_update(skip_locked=True)
+    return connection().execute(delete(Job).where(Job.sys_id.in_(chosen)).returning(Job.payload)).scalars().all()
 
 
 def hasten(kind: str) -> None:
