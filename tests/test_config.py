@@ -134,7 +134,7 @@ BAD_VALUES = [
     ("ratelimit_storage_url", "file://hidden", "give memory:// or an address such as redis://host:6379"),
     ("ratelimit_storage_url", "redis://:hidden@h:x", "Port could not be cast to integer value as 'x'"),
     ("trusted_proxies", "\u0663", "give a whole number, 0 or more"),
-    ("trusted_proxies", "9" * 10, "give a whole number, 0 or more"),
+    ("trusted_proxies", "9" * 10, "give at most 9 digits"),
     ("event_retention_days", "29", "give a number of days from 30 to 36500"),
     ("report_retention_days", "14", "give a number of days from 15 to 36500"),
     ("audit_retention_days", "36501", "give a number of days up to 36500, or 0 forever"),

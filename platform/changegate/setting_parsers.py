@@ -18,6 +18,7 @@ COUNTER_STORES = frozenset({"memory", "redis", "rediss", "valkey", "valkeys"})
 _ORIGIN = re.compile(r"https?://(?:\*\.[a-z0-9-]+(?:\.[a-z0-9-]+)+|[a-z0-9.-]+|\[[0-9a-f:]+\])(?::[0-9]{1,5})?")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 MOST_THREADS = 256
+MOST_DIGITS = 9
 # A job that sends mail must end within its lease.
 LONGEST_SMTP_TIMEOUT = 30
 SMTP_PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
@@ -58,8 +59,10 @@ def _flag(value: str) -> bool:
 
 
 def _count(value: str) -> int:
-    if not (value.isascii() and value.isdigit() and len(value) < 10):
+    if not (value.isascii() and value.isdigit()):
         raise ValueError("give a whole number, 0 or more")
+    if len(value) > MOST_DIGITS:
+        raise ValueError(f"give at most {MOST_DIGITS} digits")
     return int(value)
 
 
