@@ -275,6 +275,17 @@ def test_nothing_that_serves_reads_the_environment() -> None:
     assert {path for path in readers if path.parts[0] != "cli"} == {Path("config.py")}
 
 
+def test_lookups_of_names_are_limited_unless_the_environment_limits_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RES_OPTIONS", raising=False)
+    load_settings(tmp_path)
+    assert os.environ["RES_OPTIONS"] == "timeout:1 attempts:2"
+    monkeypatch.setenv("RES_OPTIONS", "timeout:3")
+    load_settings(tmp_path)
+    assert os.environ["RES_OPTIONS"] == "timeout:3"
+
+
 def test_a_counter_store_whose_package_is_missing_stops_the_start_with_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(SettingInvalid, match="CHANGEGATE_RATELIMIT_STORAGE_URL needs a package"):
         create_app(instance_path=tmp_path, overrides={"ratelimit_storage_url": "valkey://127.0.0.1:1"})

@@ -24,6 +24,8 @@ PREFIX = "CHANGEGATE_"
 INSTANCE_PATH_VARIABLE = f"{PREFIX}INSTANCE_PATH"
 DATABASE_FILE = "changegate.db"
 KEY_FILE = "secret_key"
+# For the resolver of the GNU C library: a second for each DNS server, twice.
+LOOKUP_LIMITS = "timeout:1 attempts:2"
 MAY_HOLD_SECRETS = frozenset({"secret_key", "admin_password", "database_url", "ratelimit_storage_url", "smtp_url"})
 
 
@@ -81,6 +83,8 @@ def load_settings(instance_path: Path, overrides: Mapping[str, str] | None = Non
 
     `overrides` maps setting names to text and takes precedence over the environment. Raises `SettingInvalid`.
     """
+    # Lookups of names take no deadline from their callers, and would wait for silent DNS servers for up to a minute.
+    os.environ.setdefault("RES_OPTIONS", LOOKUP_LIMITS)
     try:
         make_private_folder(instance_path)
     except OSError as problem:
