@@ -229,7 +229,10 @@ def test_shows_refused_calls_and_how_many_had_no_event(run: Run, desk: TokenDesk
         (("--since", "1900-01-01"), "since: Give a time after 1970."),
         (("--limit", "0"), "limit: Give a whole number from 1 to 500."),
         (("--limit", "ten"), "limit: Give a whole number."),
-        (("--client-id", "0" * 32), "client_id: There is no such integration."),
+        (
+            ("--client-id", "0" * 32),
+            "client_id: There is no such integration. If it was deleted, search for its client ID as text.",
+        ),
         (("--before", "x"), "before: Give the correlation ID of an event."),
         (("--text", "a\nb"), "text: Control characters are not allowed."),
     ],

@@ -10,7 +10,7 @@ from flask import Flask
 
 from changegate.extensions import db
 from changegate.models import OAuthEntity, OAuthExchange
-from changegate.services.integrations.integrations import get_integration
+from changegate.services.integrations.integrations import delete_integration, get_integration
 from changegate.services.integrations.saving import Registered
 from tests.console.integrations.test_views import ATTACK, add_event
 from tests.console.visitor import Visitor, forms_of
@@ -204,6 +204,20 @@ def test_an_event_without_an_integration_offers_no_condition(app: Flask, admin: 
     token = forms_of(page).forms["/logout"]["csrf_token"]
     sent = {"csrf_token": token, "claim": "team", "mode": "report"}
     assert admin.client.post(f"{EVENTS}/{event}/constrain", data=sent).status_code == 404
+
+
+def test_an_event_of_a_deleted_integration_and_user_says_so(
+    app: Flask, admin: Visitor, integration: Registered
+) -> None:
+    client_id, entity = integration.entity.client_id, integration.entity.sys_id
+    event = add_event(app, integration, is_accepted=True, user="f" * 32, client_id=client_id, claims={"sub": "a"})
+    with app.app_context():
+        delete_integration(get_integration(client_id), by="admin")
+        db.session.commit()
+    text = admin.open(f"{EVENTS}/{event}").text
+    assert f"Integration deleted: {entity}" in text
+    assert f"User deleted: {'f' * 32}" in text
+    assert "Constrain to this value" not in text
 
 
 def test_events_are_sorted_by_time_as_their_ids_are(app: Flask, admin: Visitor, integration: Registered) -> None:

@@ -112,6 +112,7 @@ def _constrained(entity: OAuthEntity | None) -> set[str]:
 
 def _facts(event: OAuthExchange) -> list[tuple[str, object]]:
     user = db.session.get(SysUser, event.user) if event.user else None
+    acts_as = f"User deleted: {event.user}" if event.user and user is None else user and user.user_name
     return [
         ("Address", event.address),
         ("Request", event.request),
@@ -121,7 +122,7 @@ def _facts(event: OAuthExchange) -> list[tuple[str, object]]:
         ("Key ID", event.kid),
         ("Algorithm", event.algorithm),
         ("Digest of the jti", event.jti_digest),
-        ("Token acts as", user.user_name if user else event.user),
+        ("Token acts as", acts_as),
         ("Scope", event.scope),
         ("Token expires", event.expires_at and shown(event.expires_at)),
         ("Token revoked", event.revoked_at and shown(event.revoked_at)),

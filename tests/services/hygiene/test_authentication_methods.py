@@ -12,6 +12,7 @@ from changegate.models import OAuthEntity
 from changegate.models.connection_type import AUTHENTICATION_METHODS
 from changegate.models.integration_choices import CONNECTION_TYPES
 from changegate.services.hygiene.overview import get_overview
+from changegate.services.integrations.integrations import delete_integration, get_integration
 from tests.services.hygiene.conftest import KNOWN, HygieneDesk
 from tests.support.client_assertions import client_assertion, client_proof
 from tests.support.grant_desk import GrantDesk
@@ -46,6 +47,12 @@ def test_a_jwt_bearer_client_is_public_or_has_a_secret(hygiene: HygieneDesk, is_
     overview = get_overview(hygiene.clock(), KNOWN)
     assert (overview.tokens, overview.tokens_by_algorithm) == (3, {"RS256": 3})
     assert (overview.integrations, overview.active_integrations) == (2, 2)
+
+    delete_integration(get_integration(other.client_id), by="admin")
+    db.session.commit()
+    overview = get_overview(hygiene.clock(), KNOWN)
+    assert (overview.tokens, overview.tokens_by_algorithm) == (3, {"RS256": 3})
+    assert sum(method.tokens for method in overview.authentication_methods) == 1
 
 
 def sign(hygiene: HygieneDesk, client: Integration, times: int = 1) -> None:

@@ -21,8 +21,9 @@ NOT_RECORDED = ("unique_api_calls", "basic_authentication")
 class Overview:
     """The content of the overview page.
 
-    `authentication_methods` are all ways to get a token, used or not. `tokens_by_algorithm` counts the tokens of the
-    last 7 days by the algorithm of their assertion or ID token. `not_recorded` names the tiles of ServiceNow's overview
+    `authentication_methods` are all ways to get a token, used or not. `tokens` is the number of tokens of the last 7
+    days, also of integrations that have been deleted, and `tokens_by_algorithm` counts them by the algorithm of their
+    assertion or ID token. `not_recorded` names the tiles of ServiceNow's overview
     that cannot be filled.
     """
 
@@ -30,6 +31,7 @@ class Overview:
     active_integrations: int
     identities: list[MachineIdentity]
     authentication_methods: list[AuthenticationMethod]
+    tokens: int
     tokens_by_algorithm: dict[str, int]
     hours: History
     days: History
@@ -46,11 +48,6 @@ class Overview:
         """The number of these accounts with a role that a machine account should not hold."""
         return sum(identity.is_privileged for identity in self.identities)
 
-    @property
-    def tokens(self) -> int:
-        """The number of tokens issued in the last 7 days."""
-        return sum(method.tokens for method in self.authentication_methods)
-
 
 def get_overview(at: datetime, known: ProviderKnowledge) -> Overview:
     """Return the overview; `known` is the presets' knowledge of providers."""
@@ -60,6 +57,7 @@ def get_overview(at: datetime, known: ProviderKnowledge) -> Overview:
         active_integrations=sum(row.active for row in reading.integrations),
         identities=identities_of(reading),
         authentication_methods=count_methods(reading.integrations, reading.uses, at),
+        tokens=sum(use.lately for use in reading.uses),
         tokens_by_algorithm=_by_algorithm(reading.uses),
         hours=exchanges_by_hour(at),
         days=exchanges_by_day(at),

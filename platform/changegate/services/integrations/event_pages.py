@@ -61,4 +61,5 @@ def _entity(client_id: str | None) -> str | None:
     try:
         return get_integration(client_id).sys_id
     except RecordNotFound:
-        raise InputInvalid({"client_id": ["There is no such integration."]}) from None
+        problem = "There is no such integration. If it was deleted, search for its client ID as text."
+        raise InputInvalid({"client_id": [problem]}) from None
