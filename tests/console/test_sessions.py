@@ -1,16 +1,20 @@
 """Sessions end on the server: copies of a cookie stop working with them, in every process, on both databases."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 
 from changegate import create_app
 from changegate.cli.instance import working_on
 from changegate.extensions import db
+from changegate.failure_limit import Guess
 from changegate.models import SysUserSession
-from changegate.services.users.accounts import create_user, get_user, set_password
+from changegate.services.oauth import events
+from changegate.services.users import accounts
+from changegate.services.users.accounts import create_user, get_user, set_password, try_password
 from changegate.services.users.sessions import MOST_SESSIONS
 from tests.conftest import BASE_URL, Clock, basic
 from tests.console.conftest import PASSWORD
@@ -119,6 +123,28 @@ def test_a_new_password_ends_every_session(desk: Desk) -> None:
         db.session.commit()
     assert not is_in(thief)
     assert desk.rows() == 0
+
+
+@pytest.mark.parametrize("fields", [{"user_password": "another long password"}, {"locked_out": "true"}, {}])
+def test_no_session_begins_with_a_user_who_is_changed_or_deleted_during_the_login(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, fields: dict[str, str]
+) -> None:
+    def change_meanwhile(guess: Guess, password: str) -> Any:
+        proven = try_password(guess, password)
+        if guess.name == "tom":
+            method = "PATCH" if fields else "DELETE"
+            client, path = desk.other.test_client(), f"{USERS}/{desk.user}"
+            assert client.open(path, method=method, json=fields, headers=basic("admin", PASSWORD)).status_code < 300
+        return proven
+
+    def write_elsewhere(*_: object) -> None:
+        with db.engine.begin() as at_work:
+            at_work.execute(delete(SysUserSession).where(SysUserSession.user == "nobody"))
+
+    monkeypatch.setattr(accounts, "try_password", change_meanwhile)
+    monkeypatch.setattr(events, "write_counts", write_elsewhere)
+    answer = Visitor(desk.app.test_client()).sign_in("tom", PASSWORD)
+    assert (answer.status_code, desk.rows()) == (403, 0)
 
 
 def test_other_changes_to_a_user_end_no_session(desk: Desk) -> None:

@@ -7,7 +7,7 @@ from flask_login import current_user, login_user, logout_user
 from changegate.console.carried_forms import carried_by_login, render_login, show_again
 from changegate.console.guards import allow_anyone
 from changegate.console.local_paths import local_path
-from changegate.database import commit
+from changegate.database import commit, rollback
 from changegate.errors import NotAuthenticated, RateLimited
 from changegate.extensions import db, login, now
 from changegate.models import SysUser, SysUserSession
@@ -56,6 +56,8 @@ def sign_in_view() -> ResponseReturnValue:
         write_login_event(refusal.reason)
         raise
     except NotAuthenticated as refusal:
+        # The event is counted in another transaction, which on SQLite would wait for this one in vain.
+        rollback()
         write_login_event(refusal.reason, refusal.user_name)
         return render_login(target, carried, user_name=user_name, refusal=REFUSAL)
     renew_session(db.session.get_one(SysUser, proven.sys_id))

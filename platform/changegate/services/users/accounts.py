@@ -126,12 +126,16 @@ def _refuse_identity(fields: Collection[str], caller: Caller) -> None:
 def authenticate_user(user_name: str, password: str, address: str, *, is_interactive: bool = False) -> Caller:
     """Return the user with this name, in any case, and password.
 
-    With `is_interactive`, users who may use only web services are refused. Raises `RateLimited`, and `NotAuthenticated`
-    with a reason that only administrators may see.
+    With `is_interactive`, a session begins: users who may use only web services are refused, and the transaction holds
+    the user. Raises `RateLimited`, and `NotAuthenticated` with a reason that only administrators may see.
     """
     guess = limiter.require_room_to_guess(address, user_name)
     row: LoginRow
     row, is_right = try_password(guess, password)
+    if is_interactive and is_right:
+        # Until the commit, so that what ends the sessions of the user waits, and ends the new one, too.
+        compared, row = row.user_password, _HELD.first({"user_name": guess.name})
+        is_right = row is not None and row.user_password == compared
     if reason := _find_fault(row, is_right=is_right, is_interactive=is_interactive):
         limiter.count_guess(guess)
         raise NotAuthenticated(reason, row.user_name if row else None)
@@ -273,18 +277,18 @@ def set_time_zone(user: SysUser, name: str | None) -> None:
 
 
 _verified_passwords = VerifiedPasswords()
-_LOGIN = Prepared(
-    select(
-        SysUser.sys_id,
-        SysUser.user_name,
-        SysUser.user_password,
-        SysUser.active,
-        SysUser.locked_out,
-        SysUser.web_service_access_only,
-        SysUser.time_zone,
-        roles_of_user().label("roles"),
-    ).where(_is_called(parameter("user_name", type_=String)))
-)
+_of_name = select(
+    SysUser.sys_id,
+    SysUser.user_name,
+    SysUser.user_password,
+    SysUser.active,
+    SysUser.locked_out,
+    SysUser.web_service_access_only,
+    SysUser.time_zone,
+    roles_of_user().label("roles"),
+).where(_is_called(parameter("user_name", type_=String)))
+_LOGIN = Prepared(_of_name)
+_HELD = Prepared(_of_name.with_for_update(key_share=True).execution_options(locks_rows=True))
 _TEXT = parameter("text", String)
 _MEANT = Prepared(
     select(SysUser.sys_id)
