@@ -7,10 +7,11 @@ from urllib.parse import quote
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 
+from changegate.database import connection
 from changegate.extensions import db
-from changegate.models import TinyUrl
+from changegate.models import SysUser, TinyUrl
 from changegate.services.tables.queries import tiny_urls
 from tests.conftest import Clock, basic
 from tests.support.attachment_api import ATTACHMENTS, AttachmentApi
@@ -244,3 +245,13 @@ def test_queries_that_are_kept_at_once_stay_within_the_bound(
     assert len(kept_queries(either_desk.app)) <= 3 + 8
     shorten_by(either_desk, bearer)
     assert len(kept_queries(either_desk.app)) == 3
+
+
+def test_a_user_who_is_deleted_during_the_request_gets_a_refusal(
+    either_app: Flask, admin: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = TableApi(either_app.test_client(), admin)
+    monkeypatch.setattr(tiny_urls, "_make_room", lambda *_: connection().execute(delete(SysUser)))
+    response = shorten(api, f"{HOST}{CHANGES}?sysparm_query=active=true")
+    assert response.status_code == 403
+    assert error_of(response) == ("Operation Failed", "A record that the request refers to was deleted meanwhile")

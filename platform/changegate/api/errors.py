@@ -5,14 +5,15 @@ import logging
 from collections.abc import Callable
 
 from flask import Flask, Response
-from sqlalchemy.exc import DataError, OperationalError, StatementError
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
 
 from changegate.api.envelopes import correlation_id, error_headers, oauth_fault, refusal, table_error, too_large
 from changegate.api.refused_calls import note_refused_call
 from changegate.database import find_interruption, is_interrupted, rollback
-from changegate.errors import ChangegateError, RequestUnreadable
+from changegate.database.prepared import is_broken_reference
+from changegate.errors import ChangegateError, OperationFailed, RequestUnreadable
 from changegate.unproxied import current_request
 
 API_PREFIX = "/api"
@@ -73,6 +74,9 @@ def _as_domain_error(error: Exception) -> ChangegateError:
     # StatementError comes after its subclasses, which have more specific responses.
     if isinstance(error, DataError):
         return RequestUnreadable("A value cannot be stored")
+    if isinstance(error, IntegrityError) and is_broken_reference(error):
+        # Such as the user whose request this is.
+        return OperationFailed("A record that the request refers to was deleted meanwhile")
     if isinstance(error, StatementError):
         # Log the type only: the text of the error may contain the parameters of the statement, which may be secrets.
         log.error("database error, correlation ID %s: %s", correlation_id(), type(error.orig).__name__)
