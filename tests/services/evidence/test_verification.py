@@ -374,6 +374,20 @@ def test_a_change_from_before_all_histories_is_a_notice() -> None:
     assert (codes(report), report.is_clean) == ([("history_missing", change, None)], True)
 
 
+def test_the_history_of_an_older_change_makes_no_problem_of_changes_from_before_all_histories() -> None:
+    older, newer = (create_record(get_table("change_request"), ROOT, {})["sys_id"] for _ in range(2))
+    commit()
+    tamper(
+        f"UPDATE task SET sys_created_on = '2020-01-01 00:00:00' WHERE sys_id = '{older}'",
+        f"UPDATE task SET state = -1, sys_created_on = '2020-01-02 00:00:00' WHERE sys_id = '{newer}'",
+    )
+    append("change_request", older, "edited", {"changes": {}}, actor_of(ROOT))
+    commit()
+
+    report = verify()
+    assert (codes(report), report.is_clean) == ([("history_missing", newer, None)], True)
+
+
 def test_an_imported_change_has_a_history() -> None:
     grow(A)
     create_record(get_table("change_request"), ROOT, {"state": "-1"})

@@ -75,14 +75,16 @@ def _uncovered(current: Round) -> Iterator[str]:
 def find_without_history() -> Iterator[Observation]:
     """Yield the changes without a history that are not as a change begins.
 
-    They are older than the first entry of any history, or were written past the product.
+    They are older than the first event of any history, or were written past the product.
     """
     history, columns = ChgHistory.__table__.c, ("sys_id", "state", "approval", "type", "chg_model", "sys_created_on")
     of_change = (history["subject_table"] == CHANGE, history["subject_id"] == _TASKS.c["sys_id"])
     statement = select(*(_TASKS.c[name] for name in columns)).where(
         _TASKS.c["sys_class_name"] == CHANGE, ~select(history["seq"]).where(*of_change).exists()
     )
-    first = connection().execute(select(func.min(history["sys_created_on"]))).scalar()
+    # Not of all entries: `created` has the time of the creation, which may be long before its history began.
+    events = select(func.min(history["sys_created_on"])).where(history["kind"] != CREATED)
+    first = connection().execute(events).scalar()
     initial: dict[tuple[str | None, str | None], int | None] = {}
     for row in connection().execute(statement.order_by(_TASKS.c["sys_id"])).mappings():
         model = (row["chg_model"], row["type"])
