@@ -13,6 +13,7 @@ from sqlalchemy.exc import OperationalError
 
 from changegate import create_app
 from changegate.cli.prepare import prepare_instance
+from changegate.database import connection
 from tests.cli.conftest import Run
 from tests.support.postgres import running_cluster
 from tests.support.servers import environment_of, free_port, start
@@ -128,6 +129,26 @@ def test_an_invalid_database_is_refused_with_a_sentence(run: Run, folder: Path) 
     (folder / "changegate.db").write_bytes(b"this is no database" * 100)
 
     run("prepare").assert_refused("database cannot be used")
+
+
+def test_a_migration_for_which_the_disk_is_too_small_is_refused_with_the_reason(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("prepare")
+
+    def upgrade() -> None:
+        # As Alembic rebuilds a table. SQLite rolls back the transaction of a statement that found no space.
+        connection().exec_driver_sql("BEGIN IMMEDIATE")
+        connection().exec_driver_sql("CREATE TABLE rebuilt (value)")
+        pages = connection().exec_driver_sql("PRAGMA page_count").scalar_one()
+        connection().exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+        try:
+            connection().exec_driver_sql("INSERT INTO rebuilt VALUES (zeroblob(1000000))")
+        finally:
+            connection().exec_driver_sql("DROP TABLE rebuilt")
+
+    monkeypatch.setattr(flask_migrate, "upgrade", upgrade)
+    run("prepare").assert_refused("The database cannot be used: database or disk is full")
 
 
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])

@@ -63,9 +63,10 @@ def main(args: Sequence[str] | None = None) -> None:
         _give_up(str(refusal))
     except SQLAlchemyError as problem:
         # Ctrl-C during a statement of SQLite, which has no time limit in commands.
-        if getattr(getattr(problem, "orig", None), "sqlite_errorname", None) == "SQLITE_INTERRUPT":
+        first = _first_of(problem)
+        if getattr(getattr(first, "orig", None), "sqlite_errorname", None) == "SQLITE_INTERRUPT":
             _give_up("Interrupted. What was committed so far stays.")
-        _give_up(f"The database cannot be used: {_first_line(problem)}")
+        _give_up(f"The database cannot be used: {_first_line(first)}")
     except OSError as problem:
         _give_up(f"{problem.filename or 'The system'}: {problem.strerror or type(problem).__name__}.")
 
@@ -73,6 +74,14 @@ def main(args: Sequence[str] | None = None) -> None:
 def _give_up(sentence: str) -> Never:
     click.echo(f"changegate: {sentence}", err=True)
     sys.exit(1)
+
+
+def _first_of(problem: BaseException) -> SQLAlchemyError:
+    """Return the first error of the database: what a migration does after it, on a full disk for example, fails too."""
+    errors = [problem]
+    while before := errors[-1].__cause__ or errors[-1].__context__:
+        errors.append(before)
+    return [error for error in errors if isinstance(error, SQLAlchemyError)][-1]
 
 
 def _first_line(problem: SQLAlchemyError) -> str:
