@@ -90,6 +90,15 @@ def test_other_commands_ask_for_it(run: Run, arguments: tuple[str, ...]) -> None
     run(*arguments).assert_refused("run `changegate prepare` first")
 
 
+@pytest.mark.parametrize("arguments", [("purge", "--dry-run"), ("worker",), ("token-key", "list")])
+def test_other_commands_ask_for_it_after_an_upgrade(run: Run, folder: Path, arguments: tuple[str, ...]) -> None:
+    run("prepare")
+    with closing(sqlite3.connect(folder / "changegate.db")) as database, database:
+        database.execute("UPDATE alembic_version SET version_num = '0065'")
+
+    run(*arguments).assert_refused("The database has schema 0065, this node needs")
+
+
 @pytest.mark.parametrize(
     ("name", "value", "text"),
     [

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from flask import Flask
-from sqlalchemy import inspect
 
 from changegate.cli.shared_settings import has_base_url, require_same_settings
 from changegate.config import default_instance_path
@@ -24,23 +23,26 @@ SERVE_LOCK = "serve.lock"
 def opened_instance(*, is_checked: bool = True) -> Iterator[Flask]:
     """Yield the application of this instance.
 
-    Raises `ChangegateError` if the instance is not prepared, or if its settings differ from those of the other nodes.
+    Raises `ChangegateError` if the instance is not prepared for this version, or if its settings differ from those of
+    the other nodes.
     """
     app = create_app(instance_path=default_instance_path())
     with working_on(app):
-        if not inspect(db.engine).has_table("sys_user"):
-            raise ChangegateError("This instance is not prepared yet; run `changegate prepare` first.")
-        require_known_schema(app)
+        require_schema(app)
         if is_checked:
             require_same_settings(is_base_url_set=has_base_url())
         yield app
 
 
-def require_known_schema(app: Flask) -> Schema:
-    """Return the schema of the database. Raises `ChangegateError` if a newer version has made it unusable."""
-    schema = find_schema(connection())
-    if schema.oldest > newest_migration(app.extensions["migrate"].directory):
-        raise ChangegateError(schema.find_obstacle(newest_migration(app.extensions["migrate"].directory)) or "")
+def require_schema(app: Flask, *, migrates: bool = False) -> Schema:
+    """Return the schema of the database. Raises `ChangegateError` if this version cannot use it.
+
+    With `migrates`, the schema may be older.
+    """
+    own, schema = newest_migration(app.extensions["migrate"].directory), find_schema(connection())
+    obstacle = schema.find_obstacle(own)
+    if obstacle and not (migrates and schema.revision < own):
+        raise ChangegateError(obstacle)
     return schema
 
 

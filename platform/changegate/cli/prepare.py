@@ -16,7 +16,7 @@ from flask import Flask
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
-from changegate.cli.instance import require_known_schema, working_on
+from changegate.cli.instance import require_schema, working_on
 from changegate.config import default_instance_path
 from changegate.database import commit
 from changegate.database.schema import limit_idle_time, newest_migration
@@ -63,7 +63,7 @@ def prepare_instance(app: Flask) -> str | None:
 def _migrate(app: Flask) -> None:
     """Migrate the database, unless a newer version has done so, whose schema this one can use."""
     own = newest_migration(app.extensions["migrate"].directory)
-    schema = require_known_schema(app)
+    schema = require_schema(app, migrates=True)
     if schema.revision > own:
         click.echo(f"The database has schema {schema.revision} of a newer version, which this one ({own}) can use.")
         return

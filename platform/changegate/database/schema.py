@@ -30,10 +30,10 @@ class Schema(NamedTuple):
 
     def find_obstacle(self, own: str) -> str | None:
         """Return why a node whose newest migration is `own` cannot use the database, or None."""
+        if not self.revision:
+            return "This instance is not prepared yet; run `changegate prepare` first."
         if self.revision < own:
-            return (
-                f"The database has schema {self.revision or 'none'}, this node needs {own}: run `changegate prepare`."
-            )
+            return f"The database has schema {self.revision}, this node needs {own}: run `changegate prepare` first."
         if own < self.oldest:
             return (
                 f"A newer version has changed the database to schema {self.revision}, which needs schema {self.oldest}"
