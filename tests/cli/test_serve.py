@@ -19,6 +19,7 @@ import requests
 
 from tests.cli.conftest import Run
 from tests.support.servers import (
+    COMMAND,
     Running,
     environment_of,
     free_port,
@@ -171,6 +172,16 @@ def test_connections_leave_open_files_for_other_purposes(instance: Path) -> None
         assert server.process.wait(STOP_SECONDS) == 0
         assert server.process.stdout is not None
         assert "Too many open files" not in server.process.stdout.read()
+
+
+def test_too_few_open_files_are_refused_with_a_sentence(instance: Path) -> None:
+    code = f"{FEW_FILES.replace('256', '128')}\n{COMMAND}"
+    for threads, needed in (("1", "132"), ("4", "144")):
+        arguments = ["serve", "--port", str(free_port()), "--threads", threads]
+        process = start(arguments, environment_of(instance), code=code, merges_errors=True)
+        output, _ = process.communicate(timeout=120)
+        sentence = f"A process may open only 128 files, and with {threads} threads it needs {needed}."
+        assert (process.returncode, output.count("\n"), sentence in output) == (1, 1, True)
 
 
 MANY_LINES = """

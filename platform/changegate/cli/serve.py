@@ -47,6 +47,8 @@ KILL_TIMEOUT_SECONDS = int(MAX_EXECUTION_TIME.total_seconds()) + 5
 PORT_SECONDS = 10
 # For each worker; high, so that idle connections leave room for others.
 MOST_CONNECTIONS = 4096
+# The files that a worker has open beside connections of clients, at most: its own, and those of each thread for SQLite.
+FILES_OF_WORKER, FILES_OF_THREAD = 64, 2
 # Requests create few reference cycles, and the collector's default is to run ten times in a request.
 OBJECTS_BETWEEN_COLLECTIONS = 10_000
 # Of prctl(2), on Linux.
@@ -81,6 +83,7 @@ PR_SET_PDEATHSIG = 1
 @click.option("--tls", is_flag=True, help="Serve HTTPS with a certificate from a local CA in the instance folder.")
 def serve(host: str, port: int, workers: int, threads: int, pins_workers: bool, runs_jobs: bool, tls: bool) -> None:
     """Prepare the instance and serve it until interrupted."""
+    _require_open_files(threads)
     require_free_port(host, port, waits=True)
     with _reserved(host, port):
         is_base_url_set = load_settings(default_instance_path()).base_url != Settings.base_url
@@ -206,6 +209,17 @@ def load_app(
     if runs_jobs:
         start_beside_main_thread(app)
     return front
+
+
+def _require_open_files(threads: int) -> None:
+    """Raise `ChangegateError` if a worker may open too few files: it would fail while it starts, or under load."""
+    needed = 2 * (FILES_OF_WORKER + FILES_OF_THREAD * threads)
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if limit != resource.RLIM_INFINITY and limit < needed:
+        raise ChangegateError(
+            f"A process may open only {limit} files, and with {threads} threads it needs {needed}. Raise the hard"
+            " limit, for example by `ulimit -n` or by LimitNOFILE of systemd."
+        )
 
 
 def _allow_connections() -> int:
