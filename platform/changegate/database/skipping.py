@@ -12,7 +12,8 @@ This needs the statistics that `dialects.analyze` collects; without them, SQLite
 
 PostgreSQL has an index for counts (`models.base.index_of_counts`). If the grouping columns are in the middle of the
 index, or in another order, PostgreSQL would compute a hash for each entry. Here it groups by all columns up to the last
-grouping column, which only compares each entry with the one before, and then adds up the counts.
+grouping column, which only compares each entry with the one before, and then adds up the counts. If the index begins
+with a flag that no condition compares, both of its values are asked for: the further columns then find the entries.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,8 +31,10 @@ from sqlalchemy import (
     Subquery,
     Table,
     TextClause,
+    false,
     func,
     select,
+    true,
 )
 from sqlalchemy.sql import operators, visitors
 from sqlalchemy.sql.elements import BinaryExpression, BooleanClauseList, ColumnClause
@@ -60,7 +63,7 @@ def count_ranges(table: Table, conditions: Clauses, groups: Clauses = ()) -> Sub
     clauses = [*flattened(conditions)]
     read = _columns_of(clauses)
     if is_postgres(connection()):
-        return None if read is None or not groups else _count_sorted(table, clauses, read, groups)
+        return None if read is None else _count_in_index(table, clauses, read, groups)
     by_column = {clause.left: clause for clause in clauses if _is_finding(clause)}
     indexes = [index for index in table.indexes if NOT_ON_SQLITE not in index.info]
     if read is None or (not groups and by_column.keys() == read and any(_is_beginning(read, of) for of in indexes)):
@@ -83,11 +86,18 @@ def count_ranges(table: Table, conditions: Clauses, groups: Clauses = ()) -> Sub
     return select(*shown, matches).where(*matching).subquery("counted_ranges")
 
 
-def _count_sorted(table: Table, clauses: Clauses, read: set[Any], groups: Clauses) -> Subquery | None:
+def _count_in_index(table: Table, clauses: Clauses, read: set[Any], groups: Clauses) -> Subquery | None:
     of_counts = ([*index.columns] for index in table.indexes if FOR_COUNTS in index.info)
-    columns: Any = next((columns for columns in of_counts if read | {*groups} <= {*columns}), None)
+    suitable = (columns for columns in of_counts if read | {*groups} <= {*columns})
+    columns: Any = min(suitable, key=len, default=None)
     if columns is None:
         return None
+    first = columns[0]
+    if not groups:
+        if first in read or not isinstance(first.type, Boolean):
+            return None
+        both = first.in_((true(), false()))
+        return select(func.count().label(MATCHES)).where(*clauses, both).subquery("counted_ranges")
     # A column with one value need not be compared.
     fixed = {clause.left for clause in clauses if _is_finding(clause) and clause.operator is operators.eq} - {*groups}
     sorted_by = [column for column in columns[: max(map(columns.index, groups)) + 1] if column not in fixed]

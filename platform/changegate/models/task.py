@@ -186,8 +186,9 @@ for _name, *_others in (
     ("closed_at", *_PAGE),
 ):
     index_of_filled(*(_COLUMNS[_column] for _column in (_name, *_others)))
+# Begins with `active`, by which all open tasks are counted.
 index_of_counts(
-    "ix_task_oauth_entity_counts", *(_COLUMNS[_column] for _column in ("oauth_entity", "active", "sys_class_name"))
+    "ix_task_active_counts", *(_COLUMNS[_column] for _column in ("active", "sys_class_name", "oauth_entity"))
 )
 # For those who watch open tasks; lists of watchers may be longer than an entry of an index.
 _is_watched = _COLUMNS["watch_list"].is_not(None)
