@@ -9,9 +9,14 @@ import psycopg
 import pytest
 from flask import Flask
 from psycopg.pq import TransactionStatus
+from sqlalchemy import column, func, select, table, true
 
 from changegate.database import connection, driver_of, postgres
+from changegate.database.dialects import unestimated
+from changegate.database.listed import is_among
 from changegate.database.postgres import DirectConnection
+from changegate.database.prepared import Prepared
+from changegate.models import Task
 from tests.support.servers import wait_until
 
 INSTANT = datetime(2026, 1, 31, 23, 59, 59, 123456, tzinfo=UTC)
@@ -49,6 +54,26 @@ def test_a_statement_is_prepared_once_it_has_been_run_often_enough(driver: Direc
     assert prepared(driver) == []
     driver.fetch_all("SELECT $1::int", [1])
     assert prepared(driver) == ["SELECT $1::int"]
+
+
+def test_a_statement_that_splits_a_list_is_never_prepared(driver: DirectConnection) -> None:
+    driver.prepare_after = 0
+    named = Prepared(select(func.count()).where(is_among(Task.__table__.c.opened_by, ["a" * 32, "b" * 32]).build()))
+    assert named.first({}) == (0,)
+    assert prepared(driver) == []
+
+
+def test_the_matches_of_a_condition_are_not_estimated(driver: DirectConnection) -> None:
+    # More rows than any other table has in the tests.
+    attributes = table("pg_attribute", column("attnum"))
+
+    def count_expected(condition: Any) -> int:
+        text = select(attributes).where(condition).compile(connection().engine, compile_kwargs={"literal_binds": True})
+        [[[plan]]] = driver.execute(f"EXPLAIN (FORMAT JSON) {text}").fetchall()
+        return int(plan["Plan"]["Plan Rows"])
+
+    estimated, unknown, every = (attributes.c.attnum == 999, unestimated(attributes.c.attnum == 999), true())
+    assert count_expected(estimated) < count_expected(unknown) < count_expected(every) < 3 * count_expected(unknown)
 
 
 def test_values_of_another_type_are_another_statement(driver: DirectConnection) -> None:

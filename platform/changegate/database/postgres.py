@@ -43,6 +43,9 @@ MOST_STATEMENTS = 200
 CANCEL_SECONDS = 2.0
 # psycopg looks up ten times a second. A request of many statements, each shorter than that, would have no time limit.
 LOOK_SECONDS = 0.01
+# Statements that split a list are never prepared: after some runs, PostgreSQL would plan them without the list, and
+# then split it again for each row.
+_SPLITS = "string_to_array("
 _SUCCESSES = frozenset({ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK})
 # The text of a statement and the OIDs of its parameter types: the server makes another plan for other types.
 _Shape = tuple[str, tuple[int, ...]]
@@ -214,10 +217,12 @@ class DirectConnection(psycopg.Connection[Any]):
         return server.exec_prepared(name, values, formats)
 
     def _find_name(self, shape: _Shape) -> bytes | None:
-        """Return the name of a prepared statement, or None if it has not been run often enough to be prepared.
+        """Return the name of a prepared statement, or None if it has not been run often enough, or is never prepared.
 
         The first run after `prepare_after` runs prepares it.
         """
+        if _SPLITS in shape[0]:
+            return None
         known = self._statements.get(shape, 0)
         if isinstance(known, bytes):
             self._statements.move_to_end(shape)

@@ -46,7 +46,7 @@ from sqlalchemy import (
 from sqlalchemy import text as sql
 
 from changegate.database.alternatives import Copied
-from changegate.database.dialects import is_postgres
+from changegate.database.dialects import is_postgres, unestimated
 from changegate.database.expressions import Expression, Value
 from changegate.database.listed import is_among
 from changegate.database.prepared import Prepared, parameter
@@ -102,7 +102,7 @@ class TextIndex:
         if is_postgres(connection()):
             part = self._estimates.find_rare_part(fragment)
             candidates = Expression(_has_document_like, root, self.names, like_pattern(part))
-            return Expression(and_, candidates, compared)
+            return Expression(and_, candidates, Expression(unestimated, compared))
         lookup = choose_trigrams(fragment.translate(str.maketrans(_UNFOLDED)), self._count)
         if containing and lookup.is_exact:
             query = Value(f"{{{' '.join(containing)}}} : {lookup.query}", String)

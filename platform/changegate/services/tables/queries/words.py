@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, and_, false, or_, select
 
-from changegate.database.alternatives import Alternatives
+from changegate.database.alternatives import Alternatives, checks_any
 from changegate.database.compiled import CompiledSelects
 from changegate.database.expressions import Expression
 from changegate.database.listed import is_among, is_listed
@@ -46,7 +46,8 @@ def words_clause(inquiry: Inquiry, text: str) -> Clause | None:
         return Expression(false)
     users = {fragment: _list_users_named(inquiry, fragment) if searched.people else [] for fragment in fragments}
     first, texts = _find_texts(inquiry, searched, users)
-    joins = {fragment: Alternatives if fragment == first else or_ for fragment in users}
+    others = or_ if first is None else checks_any
+    joins = {fragment: Alternatives if fragment == first else others for fragment in users}
     clauses = [_word_clause(inquiry.walks, searched, each, users[each], texts.get(each), joins[each]) for each in users]
     return Expression(and_, *clauses) if clauses else None
 
