@@ -135,7 +135,7 @@ def _is_finding(clause: Any) -> bool:
 
 def _is_beginning(columns: set[Any], index: Index) -> bool:
     """Return whether the entries of an index begin with some columns, in any order."""
-    is_within = (_columns_of(_condition_of(index)) or set()) <= columns
+    is_within = (_columns_of(condition_of(index)) or set()) <= columns
     return is_within and {*[*index.expressions][: len(columns)]} == columns
 
 
@@ -148,7 +148,7 @@ def _leading_columns(
         return None
     beginning = columns[: max(map(columns.index, named), default=-1) + 1]
     leading = _leading(beginning, by_column)
-    is_partial = any(not any(where.compare(clause) for clause in leading) for where in _condition_of(index))
+    is_partial = any(not any(where.compare(clause) for clause in leading) for where in condition_of(index))
     # Ranges that end with a column of many values, such as a person, have few entries: finding one takes longer than
     # reading it.
     may_have_many = {*groups} - {*beginning[-1:]} | by_column.keys()
@@ -161,7 +161,8 @@ def _leading(columns: Sequence[Any], by_column: Mapping[Any, Any]) -> Sequence[A
     return [by_column[column] for column in takewhile(by_column.__contains__, columns)]
 
 
-def _condition_of(index: Index) -> Clauses:
+def condition_of(index: Index) -> Clauses:
+    """Return the condition of an index that is partial on SQLite, or nothing."""
     where = index.dialect_options["sqlite"]["where"]
     return [] if where is None else [where]
 

@@ -28,6 +28,7 @@ from sqlalchemy import (
 from changegate.database import connection
 from changegate.database.alternatives import checked, select_matches
 from changegate.database.compiled import CompiledSelects, Row
+from changegate.database.covering import read_in_index
 from changegate.database.dialects import hinted, is_postgres
 from changegate.database.prepared import parameter
 from changegate.database.skipping import MATCHES
@@ -197,7 +198,8 @@ class Matching:
     def _sorted(self, *, backwards: bool = False) -> Select[Any]:
         orders = order_clauses(self._walks, self._query.orders, backwards=backwards)
         sys_id = self._walks.root.c["sys_id"]
-        matches = select(sys_id).select_from(self._walks.source).where(*self._clauses).order_by(*orders)
+        clauses = read_in_index(self._walks.source, self._clauses, orders)
+        matches = select(sys_id).select_from(self._walks.source).where(*clauses).order_by(*orders)
         if self._sort_key is None:
             return matches
         field, _ = self._sort_key
