@@ -15,6 +15,7 @@ from changegate.services.tables.visibility import (
     parameters_of,
     restriction_of,
     visibility,
+    visible_rows,
     visible_rows_of,
 )
 
@@ -158,3 +159,8 @@ def test_rows_are_of_the_class_and_of_the_integration(
     statement = str(select(source.c["sys_id"]).where(*visible_rows_of(table, source, permissions)))
     _, _, rules = " ".join(statement.replace(":param_1", "1").split()).partition(f" FROM {table.source.name}")
     assert rules.removeprefix(f" AS {alias}").strip() == clause
+
+
+def test_the_clause_for_own_rows_is_built_once() -> None:
+    first, second = (visible_rows(get_table("change_request"), Restriction(own_rows=True))[-1] for _ in range(2))
+    assert first is second
