@@ -15,6 +15,7 @@ from changegate import create_app
 from tests.conftest import ADMIN_PASSWORD, NewInstance
 from tests.console.example_records import Examples, furnish
 from tests.console.page_paths import MORE_PAGES, OTHERS, PUBLIC, paths_of
+from tests.support.live_users import Person
 from tests.support.servers import Running, running_changegate, running_demo_idp
 
 CHROMIUM = "/usr/bin/chromium"
@@ -112,11 +113,15 @@ def session(browser: Browser, desk: Running) -> StorageState:
 
 
 @contextmanager
-def signed_in(browser: Browser, desk: Running, user_name: str, password: str, **options: Any) -> Iterator[Page]:
-    """Open a browser of its own in which a user has signed in."""
-    with browser.new_context(base_url=desk.url, **options) as context:
+def signed_in(browser: Browser, desk: Running, user_name: str, password: str) -> Iterator[Page]:
+    """Open a browser of its own in which a user has signed in, without the page to do so, which takes longer."""
+    person = Person("", user_name, password)
+    person.sign_in(desk)
+    with browser.new_context(base_url=desk.url) as context:
+        context.add_cookies([{"name": e.name, "value": e.value or "", "url": desk.url} for e in person.session.cookies])
         page = context.new_page()
-        sign_in(page, user_name, password)
+        page.set_default_timeout(TIMEOUT_MS)
+        page.goto("/")
         yield page
 
 
