@@ -11,7 +11,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, Reque
 
 from changegate.api.envelopes import correlation_id, error_headers, oauth_fault, refusal, table_error, too_large
 from changegate.api.refused_calls import note_refused_call
-from changegate.database import find_interruption, is_interrupted, rollback
+from changegate.database import find_interruption, is_interrupted, kind_of, rollback
 from changegate.database.prepared import is_broken_reference
 from changegate.errors import ChangegateError, OperationFailed, RequestUnreadable
 from changegate.unproxied import current_request
@@ -64,7 +64,7 @@ def _as_domain_error(error: Exception) -> ChangegateError:
             return find_interruption()
         if _is_beyond_limits(cause):
             return RequestUnreadable("The request exceeds a limit of the database; request less at once")
-        log.error("database unavailable, correlation ID %s: %s", correlation_id(), type(cause).__name__)
+        log.error("database unavailable, correlation ID %s: %s", correlation_id(), kind_of(cause))
         detail = f"The database is busy or unavailable. Try again. The correlation ID is {correlation_id()}."
         return refusal(503, "Service unavailable", detail)
     if isinstance(error, OSError) and error.errno in EXHAUSTED:
@@ -78,8 +78,8 @@ def _as_domain_error(error: Exception) -> ChangegateError:
         # Such as the user whose request this is.
         return OperationFailed("A record that the request refers to was deleted meanwhile")
     if isinstance(error, StatementError):
-        # Log the type only: the text of the error may contain the parameters of the statement, which may be secrets.
-        log.error("database error, correlation ID %s: %s", correlation_id(), type(error.orig).__name__)
+        # Not its text, which may contain the parameters of the statement.
+        log.error("database error, correlation ID %s: %s", correlation_id(), kind_of(error))
     else:
         log.error("unexpected error, correlation ID %s", correlation_id(), exc_info=error)
     return refusal(500, "Internal error", f"Ask the administrator about the correlation ID {correlation_id()}")

@@ -5,7 +5,7 @@ coordinate threads. docs/data-access.md shows how they work together, and who wa
 """
 
 from changegate.database.declarative import Base
-from changegate.database.drivers import QueuedConnection, is_interrupted, positional
+from changegate.database.drivers import QueuedConnection, is_interrupted, kind_of, positional
 from changegate.database.engine import engine_options, guard_engine
 from changegate.database.pool import driver_of, wrapped
 from changegate.database.request_time import (
@@ -46,6 +46,7 @@ __all__ = [
     "guard_engine",
     "holds_write_lock",
     "is_interrupted",
+    "kind_of",
     "positional",
     "require_time",
     "rollback",

@@ -195,6 +195,16 @@ def is_interrupted(problem: Exception) -> bool:
     return code in _INTERRUPTED
 
 
+def kind_of(problem: BaseException) -> str:
+    """Return the kind of an error for logs, without its text, which may contain values.
+
+    PostgreSQL's driver has a class for each kind, such as a full disk; SQLite's has codes.
+    """
+    original = getattr(problem, "orig", None) or problem
+    code = getattr(original, "sqlite_errorname", None)
+    return f"{type(original).__name__} ({code})" if code else type(original).__name__
+
+
 def is_alive(driver: Any) -> bool:
     """Return whether the database answers; a database file always does."""
     try:

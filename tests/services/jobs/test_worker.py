@@ -331,7 +331,7 @@ def test_a_worker_survives_a_failure_of_the_database(app: Flask, caplog: pytest.
 
     work(app, wait)
     assert rounds == [0, worker.JOB_POLL_SECONDS, worker.JOB_POLL_SECONDS, worker.JOB_POLL_SECONDS]
-    assert "the worker pauses: OperationalError in database/" in caplog.text
+    assert "the worker pauses: OperationalError (SQLITE_ERROR) in database/" in caplog.text
 
 
 @pytest.mark.usefixtures("adds_cis")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from flask import Flask
 
-from changegate.database import commit, rollback
+from changegate.database import commit, kind_of, rollback
 from changegate.database.cleanup import rest_after
 from changegate.extensions import database_now
 from changegate.models.job import MAX_LAST_ERROR
@@ -126,4 +126,4 @@ def describe(problem: Exception) -> str:
     frames = traceback.extract_tb(problem.__traceback__)
     own = [frame for frame in frames if Path(frame.filename).is_relative_to(_PRODUCT)]
     place = f" in {Path(own[-1].filename).relative_to(_PRODUCT)}:{own[-1].lineno}" if own else ""
-    return f"{type(problem).__name__}{place}"[:MAX_LAST_ERROR]
+    return f"{kind_of(problem)}{place}"[:MAX_LAST_ERROR]
