@@ -4,7 +4,7 @@ import hmac
 
 from sqlalchemy import false, select, true
 
-from changegate.config import Settings
+from changegate.config import MAY_HOLD_SECRETS, Settings
 from changegate.database import commit, connection
 from changegate.database.dialects import Upsert
 from changegate.errors import ChangegateError
@@ -37,8 +37,9 @@ def require_same_settings(*, is_base_url_set: bool) -> None:
             chosen = select(_VALUES.c.value).where(_VALUES.c.name == name)
             recorded[name] = connection().execute(chosen).scalar_one()
         if recorded[name] != value:
+            values = "" if name in MAY_HOLD_SECRETS else f" ({value} instead of {recorded[name]})"
             raise ChangegateError(
-                f"CHANGEGATE_{name.upper()} differs from that of the other nodes of this database:"
+                f"CHANGEGATE_{name.upper()} differs from that of the other nodes of this database{values}:"
                 f" {CONSEQUENCES[name]}. Give all nodes the same value. After a deliberate change, run"
                 " `changegate cluster accept` once."
             )
