@@ -4,7 +4,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
-from sqlalchemy import delete, func, select, update
+from flask import Flask
+from sqlalchemy import delete, event, func, select, update
 
 from changegate.extensions import db, now
 from changegate.models import (
@@ -171,6 +172,24 @@ def test_reports_are_deleted_in_batches_and_once(either_desk: TokenDesk, monkeyp
         later = now() + timedelta(days=31)
         assert [thin(later) for _ in range(4)] == [True, True, False, False]
         assert (_count(OAuthExchange), _count(OAuthThinnedExchange), _count(OAuthExchangeKind)) == (0, 5, 2)
+
+
+def test_two_processes_delete_events_one_after_the_other(postgres_app: Flask) -> None:
+    statements: list[str] = []
+
+    def check(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith(("DELETE FROM oauth_exchange ", "DELETE FROM oauth_thinned_exchange ")):
+            statements.append(statement)
+            with db.engine.connect() as other:
+                assert not other.scalar(select(func.pg_try_advisory_xact_lock(events.PURGE_LOCK)))
+
+    with postgres_app.app_context():
+        event.listen(db.engine, "before_cursor_execute", check)
+        for step in (thin_reports, purge_expired):
+            step(now())
+            db.session.rollback()
+        event.remove(db.engine, "before_cursor_execute", check)
+    assert len(statements) == 3
 
 
 def test_events_that_are_deleted_soon_or_not_counted_keep_their_report(desk: TokenDesk) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, delete, func, insert, or_, select, update
 
 from changegate.database import connection
 from changegate.database.cleanup import ROWS_AT_ONCE
+from changegate.database.dialects import lock_number
 from changegate.database.prepared import Prepared
 from changegate.extensions import settings
 from changegate.models import OAuthEntity, OAuthExchange, OAuthExchangeWatermark, OAuthThinnedExchange
@@ -28,6 +29,9 @@ from changegate.services.oauth.issuing import IssuedToken
 
 # The time of the last exchange is stored with this precision, so that an integration is written once a day at most.
 LAST_EXCHANGE_PRECISION = timedelta(days=1)
+# Any number that no other advisory lock uses. Two transactions that delete the same events, such as those of a job and
+# of `changegate purge`, would lock them in any order, and PostgreSQL would end one of them.
+PURGE_LOCK = 0x6576656E74
 
 _INSERT = Prepared(insert(OAuthExchange.__table__), OAuthExchange.__table__.columns.keys())
 
@@ -110,6 +114,7 @@ def purge_expired(at: datetime) -> bool:
     ends = [_end_of_batch(table.correlation_id, table.correlation_id < oldest_kept) for table in tables]
     next_batch = min(filter(None, ends), default=None)
     oldest_kept = next_batch or oldest_kept
+    lock_number(PURGE_LOCK)
     # Before the DELETE, and in its transaction. Otherwise, an integration that is rarely used would appear as never
     # used.
     note_last_exchanges(oldest_kept)
@@ -142,6 +147,7 @@ def thin_reports(at: datetime) -> bool:
     """
     next_batch = _end_of_batch(OAuthExchange.correlation_id, *_has_old_report(at))
     # One statement reads and deletes: of two transactions that reduce the same exchanges, one finds none.
+    lock_number(PURGE_LOCK)
     table = OAuthExchange.__table__
     taken = delete(table).where(*_has_old_report(at, next_batch))
     keep_thinned(connection().execute(taken.returning(*(table.c[name] for name in KEPT_COLUMNS))).all())
