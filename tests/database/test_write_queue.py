@@ -1,5 +1,6 @@
 """Writes that wait for each other are committed together, and each caller gets the outcome of its own write."""
 
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from changegate.database import QueuedConnection, drivers
-from changegate.database.write_queue import SharedWrite, write_queue_of, write_together
+from changegate.database.write_queue import MOVED, SharedWrite, write_queue_of, write_together
 
 TIMEOUT = 10.0
 INSERT = "INSERT INTO t VALUES (?)"
@@ -148,6 +149,23 @@ def test_a_write_taken_along_at_the_last_moment_waits_for_its_commit(
         write_together(leader, taken)
     waiting.result(TIMEOUT)
     assert values(file) == [1]
+
+
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_nothing_is_written_to_a_file_that_was_moved(file: str, tmp_path: Path, *, is_replaced: bool) -> None:
+    with closing(opened(file)) as connection:
+        connection.write_alone(INSERT, [1])
+        moved = Path(file).rename(tmp_path / "moved.db")
+        if is_replaced:
+            shutil.copy(moved, file)
+        with pytest.raises(sqlite3.OperationalError, match=MOVED):
+            connection.write_alone(INSERT, [2])
+        with pytest.raises(sqlite3.OperationalError, match=MOVED):
+            connection.begin_write()
+        # Others wait for no lock, and the file is used again once it is back.
+        moved.rename(file)
+        connection.write_alone(INSERT, [3])
+    assert values(file) == [1, 3]
 
 
 def test_each_database_has_its_own_write_queue(tmp_path: Path, file: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import multiprocessing
 from collections.abc import Callable
 from datetime import timedelta
 from itertools import count
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -14,9 +15,11 @@ from flask import Flask
 from sqlalchemy import text
 
 from changegate.api import health
+from changegate.config import DATABASE_FILE
 from changegate.database import connection, silence
 from changegate.server import Front, readiness
 from changegate.server.draining import DrainingServer
+from tests.conftest import ADMIN_PASSWORD
 from tests.support.asgi_client import Client, ask, ask_at_once, finish, scope_of
 from tests.support.faulty_route import FaultyRoute
 
@@ -63,6 +66,20 @@ def test_a_server_is_not_ready_until_a_connection_leads_to_a_database_that_accep
     refused = caller.get("/readyz")
     assert (refused.status_code, refused.get_json()["error"]["detail"]) == (503, health.READ_ONLY)
     assert caller.get("/readyz").status_code == 200
+
+
+def test_a_server_is_not_ready_and_writes_nothing_once_its_database_file_is_gone(app: Flask) -> None:
+    caller, file = app.test_client(), Path(app.instance_path) / DATABASE_FILE
+    assert caller.get("/readyz").status_code == 200
+    moved = file.rename(file.with_suffix(".moved"))
+    refused = caller.get("/readyz")
+    assert (refused.status_code, refused.get_json()["error"]["detail"]) == (503, health.READ_ONLY)
+    create: dict[str, Any] = {"json": {"name": "Night shift"}, "auth": ("admin", ADMIN_PASSWORD)}
+    unavailable = caller.post("/api/now/table/sys_user_group", **create)
+    assert (unavailable.status_code, "Retry-After" in unavailable.headers) == (503, True)
+    moved.rename(file)
+    assert caller.get("/readyz").status_code == 200
+    assert caller.post("/api/now/table/sys_user_group", **create).status_code == 201
 
 
 def test_checks_at_the_same_time_share_one_question_to_the_database(

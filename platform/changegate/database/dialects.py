@@ -25,9 +25,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from changegate.database.pool import pool_of
+from changegate.database.pool import driver_of, pool_of
 from changegate.database.prepared import Prepared, parameter
 from changegate.database.unit_of_work import connection
+from changegate.database.write_queue import PlacedConnection
 
 Columns = Any  # columns as attributes
 
@@ -82,12 +83,15 @@ def age_of_oldest_transaction() -> timedelta:
 
 
 def accepts_writes() -> bool:
-    """Return whether the database accepts writes: a standby of PostgreSQL does not.
+    """Return whether the database accepts writes: a standby of PostgreSQL and a file that was replaced do not.
 
-    Otherwise, all idle connections and this one are closed, since new ones may lead to a primary.
+    If PostgreSQL does not, all idle connections and this one are closed, since new ones may lead to a primary.
     """
     at_work = connection()
-    if not is_postgres(at_work) or not at_work.execute(_IS_READ_ONLY).scalar_one():
+    driver = driver_of(at_work)
+    if isinstance(driver, PlacedConnection):
+        return driver.is_in_place()
+    if not at_work.execute(_IS_READ_ONLY).scalar_one():
         return True
     at_work.invalidate()
     pool_of(at_work.engine).note_loss()

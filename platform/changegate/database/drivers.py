@@ -15,7 +15,7 @@ from sqlalchemy import Dialect
 
 from changegate.database.request_time import find_request_time
 from changegate.database.turns import end_long_turn, end_turn
-from changegate.database.write_queue import SharedWrite, write_queue_of, write_together
+from changegate.database.write_queue import PlacedConnection, SharedWrite, write_queue_of, write_together
 from changegate.instance_files import open_private
 
 BUSY_TIMEOUT = timedelta(seconds=10)
@@ -29,7 +29,7 @@ STEPS_BETWEEN_LOOKS_OF_SEARCHES = 100
 _INTERRUPTED = frozenset({"57014", "SQLITE_INTERRUPT"})
 
 
-class QueuedConnection(sqlite3.Connection):
+class QueuedConnection(PlacedConnection):
     """An SQLite connection that waits in the write queue before it writes and leaves it after commit or rollback.
 
     Each connection is used by one thread at a time. `write_queue` shows who waits for whom.
@@ -82,6 +82,7 @@ class QueuedConnection(sqlite3.Connection):
         end_turn()
         self._queue_up()
         try:
+            self.require_in_place()
             # Also without the lock of the queue, after its timeout: SQLite then decides, and reports that it is busy.
             self.execute("BEGIN IMMEDIATE")
         except sqlite3.Error:

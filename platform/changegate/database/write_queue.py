@@ -11,6 +11,7 @@
 A thread that waits here holds no request slot (turns.py). drivers.py has the connections. See decisions 0003 and 0011.
 """
 
+import os
 import sqlite3
 import threading
 from collections import deque
@@ -25,6 +26,8 @@ _ITS_OWN_FAULTS = (
     *(sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError),
     *(OverflowError, TypeError, ValueError),
 )
+
+MOVED = "the database file was moved, deleted, or replaced; restart the server"
 
 
 class SharedWrite:
@@ -44,6 +47,37 @@ class SharedWrite:
             at_work.execute(self._text, self._parameters).close()
         except _ITS_OWN_FAULTS as problem:
             self.error = problem
+
+
+class PlacedConnection(sqlite3.Connection):
+    """An SQLite connection that no longer writes once its file was moved, deleted, or replaced.
+
+    SQLite itself would commit to the former file, which the server would not find after a restart.
+    """
+
+    def __init__(self, database: str | Path, *arguments: Any, **options: Any) -> None:
+        super().__init__(database, *arguments, **options)
+        self._path = str(Path(database).absolute())
+        self._identity = _identify(self._path)
+
+    def is_in_place(self) -> bool:
+        """Return whether the path still leads to the opened file; a database in memory has no file."""
+        return self._identity is None or _identify(self._path) == self._identity
+
+    def require_in_place(self) -> None:
+        """Raise `sqlite3.OperationalError` if the path no longer leads to the opened file."""
+        if not self.is_in_place():
+            problem = sqlite3.OperationalError(MOVED)
+            # SQLite's own code, which it has for databases without a write-ahead log.
+            problem.sqlite_errorname = "SQLITE_READONLY_DBMOVED"
+            raise problem
+
+
+def _identify(path: str) -> tuple[int, int] | None:
+    with suppress(OSError):
+        found = os.stat(path)
+        return found.st_dev, found.st_ino
+    return None
 
 
 class WriteQueue:
@@ -77,9 +111,10 @@ class WriteQueue:
         return True
 
 
-def write_together(at_work: sqlite3.Connection, writes: list[SharedWrite]) -> None:
+def write_together(at_work: PlacedConnection, writes: list[SharedWrite]) -> None:
     """Execute and commit writes; if the commit fails, its error becomes the error of each write."""
     try:
+        at_work.require_in_place()
         if len(writes) == 1:
             # In autocommit, one call both writes and commits. With BEGIN and COMMIT, the thread would release the
             # interpreter three times while it holds the lock.
