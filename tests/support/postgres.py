@@ -6,6 +6,7 @@ import functools
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -32,6 +33,9 @@ COMMITTED = (
     " WHERE pg_xact_status(number::text::xid8) = 'committed' LIMIT 1"
 )
 RESTART = "SELECT setval(sequencename::regclass, start_value, false) FROM pg_sequences WHERE last_value IS NOT NULL"
+# What ends the clusters of this process.
+_CLUSTERS = contextlib.ExitStack()
+atexit.register(_CLUSTERS.close)
 MISSING = "PostgreSQL is missing, and these tests are never skipped: apt-get install postgresql"
 
 
@@ -117,6 +121,12 @@ def binary(name: str) -> str:
     return found
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish() -> None:
+    """End the clusters: xdist kills a worker after 10 seconds, which its last collection of garbage may take."""
+    _CLUSTERS.close()
+
+
 @functools.cache
 def running_cluster() -> Cluster:
     """Start the cluster at the first call; it ends, and its files go, with the process."""
@@ -135,7 +145,7 @@ def start_cluster(folder: Path, options: Mapping[str, str]) -> Cluster:
     with (folder / "log").open("w") as log:
         command = [binary("postgres"), "-D", str(data), "-p", str(cluster.port), *settings]
         process = subprocess.Popen(command, cwd=folder, user=_owner(), stderr=log)
-    atexit.register(_stop, cluster, process, folder)
+    _CLUSTERS.callback(_stop, cluster, process, folder)
     deadline = time.monotonic() + START_SECONDS
     while not cluster.is_up():
         if process.poll() is not None or time.monotonic() > deadline:
@@ -164,7 +174,8 @@ def _owner() -> str | None:
 
 def _stop(cluster: Cluster, process: subprocess.Popen[bytes], folder: Path) -> None:
     cluster.close()
-    process.terminate()
+    # SIGINT: at SIGTERM, it would wait until every client has left.
+    process.send_signal(signal.SIGINT)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(STOP_SECONDS)
     process.kill()
