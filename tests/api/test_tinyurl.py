@@ -120,7 +120,7 @@ def test_a_token_ends_after_a_day_and_is_then_forgotten(app: Flask, api: TableAp
     clock.advance(hours=2)
     assert tiny(api, first).status_code == 400
     assert tiny(api, second).status_code == 200
-    run_due_jobs(app)
+    run_due_jobs(app, "tables.purge_tiny_urls")
     with app.app_context():
         assert db.session.execute(select(func.count()).select_from(TinyUrl)).scalar_one() == 1
 

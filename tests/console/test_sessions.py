@@ -188,7 +188,7 @@ def test_a_user_has_only_so_many_sessions_and_expired_ones_go(desk: Desk) -> Non
     clock.advance(hours=13)
     desk.app.config["CLOCK"] = clock
     desk.sign_in()
-    run_due_jobs(desk.app)
+    run_due_jobs(desk.app, "users.purge_sessions")
     assert desk.rows() == 1
 
 

@@ -1,6 +1,6 @@
 """Jobs in tests: a worker's work, done at once in the test's thread."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from unittest import mock
@@ -17,20 +17,17 @@ from changegate.services.jobs.repeating import REPEATING_KEY
 from changegate.services.jobs.worker import execute
 
 MOST_RUNS = 10_000
-# They keep queries fast, and change no answer. To run them takes longer than to run all others.
-UPKEEP = ("tables.statistics", "tables.index_texts")
 
 
-def run_due_jobs(app: Flask, *, without: Collection[str] = UPKEEP) -> list[str]:
-    """Run every job that is due by the clock of the test, and repeating jobs as if their intervals had passed.
+def run_due_jobs(app: Flask, *repeating: str) -> list[str]:
+    """Run every job that is due by the clock of the test, and the named repeating jobs as if they were due.
 
     Returns the kinds of the jobs that do not repeat, in the order in which they ran, and raises what a handler raises.
     Call it without a transaction that has written. Jobs that become due meanwhile are run too.
     """
     with app.app_context():
-        for name in repeating_kinds():
-            if name not in without:
-                enqueue(name, key=REPEATING_KEY)
+        for name in repeating:
+            enqueue(name, key=REPEATING_KEY)
         commit()
     kinds: list[str] = []
     while len(kinds) < MOST_RUNS:

@@ -19,7 +19,7 @@ from changegate.services.workers import workers
 from tests.conftest import Clock, basic
 from tests.services.conflicts.calendar import at, hours
 from tests.support.change_api import PREFIX, ChangeApi
-from tests.support.jobs import repeating_kinds, run_due_jobs
+from tests.support.jobs import run_due_jobs
 from tests.support.table_api import TableApi, result_of
 
 NOBODY = "0" * 32
@@ -48,7 +48,7 @@ class Planner:
         """Run the jobs, and return the worker that a call has started."""
         assert response.status_code == status, response.text
         worker = result_of(response)
-        run_due_jobs(self.app, without=repeating_kinds())
+        run_due_jobs(self.app)
         return self.polled(worker["worker"]["sysId"])
 
     def polled(self, worker: str) -> dict[str, Any]:
@@ -429,7 +429,7 @@ def test_old_workers_are_deleted(planner: Planner) -> None:
     worker = result_of(planner.api.post(f"/{planner.change()}/conflict"))
     run_due_jobs(planner.app)
     planner.app.config["CLOCK"].advance(days=8)
-    run_due_jobs(planner.app)
+    run_due_jobs(planner.app, "change.workers.cleanup")
     assert planner.api.get(f"/worker/{worker}").status_code == 404
     with planner.app.app_context():
         assert connection().execute(ChgMgtWorker.__table__.select()).first() is None

@@ -516,7 +516,7 @@ def test_nothing_of_an_assertion_is_kept_but_a_digest_and_that_not_for_ever(
         assert len(row.replay_key) == 64 and "the one" not in row.replay_key
     clock.advance(hours=2)
     assert send(desk, machine).status_code == 200
-    run_due_jobs(desk.app)
+    run_due_jobs(desk.app, "oauth.purge_client_assertions")
 
     with desk.app.app_context():
         assert db.session.execute(select(func.count()).select_from(OAuthClientAssertion)).scalar_one() == 1

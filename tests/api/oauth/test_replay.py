@@ -74,7 +74,7 @@ def test_old_events_and_tokens_are_purged_by_a_job(desk: TokenDesk, integration:
     clock.advance(days=31)
     desk.token(integration)
 
-    run_due_jobs(desk.app)
+    run_due_jobs(desk.app, "oauth.count_exchanges", "oauth.thin_reports", "oauth.purge_exchanges")
 
     assert (_tokens(desk), _replay_keys(desk)) == (1, 1)
     assert len(desk.events()) == 1

@@ -12,7 +12,7 @@ from changegate.database import connection
 from changegate.extensions import db
 from changegate.models import ChgHistory
 from tests.conftest import Clock
-from tests.support.jobs import run_due_jobs
+from tests.support.jobs import repeating_kinds, run_due_jobs
 from tests.support.table_api import TableApi, result_of
 
 HISTORY = "/api/now/table/chg_history"
@@ -83,5 +83,5 @@ def test_the_orm_cannot_change_or_delete_an_entry(app: Flask, entry: dict[str, A
 def test_no_job_purges_the_history(app: Flask, clock: Clock, entry: dict[str, Any]) -> None:
     before = rows(app)
     clock.advance(days=4000)
-    run_due_jobs(app)
+    run_due_jobs(app, *repeating_kinds())
     assert rows(app) == before

@@ -34,7 +34,7 @@ def read_mail(app: Flask, server: MailServer) -> ReadMail:
     use_mail_server(app, f"smtp://127.0.0.1:{server.port}")
 
     def arrived() -> list[tuple[str, str]]:
-        run_due_jobs(app)
+        run_due_jobs(app, "mail.send")
         return [(str(mail["To"]), mail.get_content()) for mail in server.mails]
 
     return arrived

@@ -80,7 +80,7 @@ def test_a_link_expires(app: Flask, visitor: Visitor, nora: str, purpose: str) -
     fields = {"new_password": NEW_PASSWORD, "repeated_password": NEW_PASSWORD}
     assert visitor.send(page, "link", fields).status_code == 410
     assert visitor.open(path).status_code == 410
-    run_due_jobs(app)
+    run_due_jobs(app, "users.purge_links")
     with app.app_context():
         assert db.session.execute(select(AccountLink)).all() == []
 

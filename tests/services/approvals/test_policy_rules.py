@@ -280,7 +280,7 @@ def test_approvals_are_requested_as_soon_as_a_user_can_approve(either_app: Flask
     change = add("change_request", type="normal", risk="2", assignment_group=add_group("Network"))
     edit("change_request", change, state=-4)
     commit()
-    run_due_jobs(either_app)
+    run_due_jobs(either_app, "approvals.deadlines")
     assert change_of(change)["approval"] == "not requested"
     if how == "a policy":
         add_policy(of_users(ann), order=1)
@@ -291,7 +291,7 @@ def test_approvals_are_requested_as_soon_as_a_user_can_approve(either_app: Flask
     else:
         edit("sys_user", gone, active=True)
     commit()
-    run_due_jobs(either_app)
+    run_due_jobs(either_app, "approvals.deadlines")
 
     asked = gone if how == "a user" else ann
     assert states_of(change) == {asked: "requested"}

@@ -16,7 +16,7 @@ from changegate.services.conflicts.overlaps import TYPES
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.values import INSTANT_FORMAT
 from changegate.services.tables.writing.records import create_record, delete_record, update_record
-from tests.support.jobs import repeating_kinds, run_due_jobs
+from tests.support.jobs import run_due_jobs
 from tests.support.people import ROOT
 
 WRITER = Caller(ROOT.sys_id, "admin", Permissions(frozenset({"itil"})))
@@ -70,7 +70,7 @@ class Calendar:
     def settle(self) -> None:
         """Run the jobs that the writes have promised."""
         commit()
-        run_due_jobs(self.app, without=repeating_kinds())
+        run_due_jobs(self.app)
 
     def conflicts(self, change: str) -> list[tuple[str, str | None]]:
         """Return the type of each stored conflict of a change, and the other change."""

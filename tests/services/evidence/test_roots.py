@@ -185,5 +185,5 @@ def test_the_job_makes_one_root_a_day() -> None:
 
 def test_the_worker_runs_the_job(either_app: Flask) -> None:
     grow("a")
-    run_due_jobs(either_app)
+    run_due_jobs(either_app, "history.root")
     assert [root.chains for root in list_roots()] == [1]

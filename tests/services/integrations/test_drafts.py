@@ -79,7 +79,7 @@ def test_a_draft_ends_after_a_week_and_is_purged(either_app: Flask) -> None:
         start_draft(ann, {})
         db.session.commit()
         assert stored() == 2
-        run_due_jobs(either_app)
+        run_due_jobs(either_app, "integrations.purge_drafts")
         assert stored() == 1
 
 

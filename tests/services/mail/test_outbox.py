@@ -59,12 +59,12 @@ def test_mail_is_sent_once_and_only_after_the_commit(mailing: Flask, server: Mai
     with mailing.app_context():
         assert queue_mail(address=ADDRESS, subject="Rolled back", text="x")
         rollback()
-    run_due_jobs(mailing)
+    run_due_jobs(mailing, "mail.send")
     assert not server.mails
     text = "Zwölf Boxkämpfer\n.\n.. dots at the start of lines\n" + "long " * 300
     assert queue(mailing, subject="Prüfen\nBcc: mallory@example.com", text=text, record=("change_request", "c" * 32))
-    run_due_jobs(mailing)
-    run_due_jobs(mailing)
+    run_due_jobs(mailing, "mail.send")
+    run_due_jobs(mailing, "mail.send")
     [mail], [row] = server.mails, rows(mailing)
     assert (mail["To"], mail["From"]) == (ADDRESS, "Changegate <changegate@example.com>")
     assert mail["Subject"] == "Prüfen Bcc: mallory@example.com" and mail["Bcc"] is None
@@ -79,7 +79,7 @@ def test_the_first_mail_of_a_key_is_queued(mailing: Flask, server: MailServer) -
     assert queue(mailing, key="approval 1")
     assert not queue(mailing, key="approval 1", subject="Again")
     assert queue(mailing, key="approval 2")
-    run_due_jobs(mailing)
+    run_due_jobs(mailing, "mail.send")
     assert not queue(mailing, key="approval 1")
     assert len(server.mails) == 2
 
@@ -97,7 +97,7 @@ def test_without_a_mail_server_nothing_is_queued(either_app: Flask) -> None:
 )
 def test_an_invalid_address_is_shown_and_never_sent_to(mailing: Flask, server: MailServer, address: str) -> None:
     assert not queue(mailing, address=address, secret=True)
-    run_due_jobs(mailing)
+    run_due_jobs(mailing, "mail.send")
     [row] = rows(mailing)
     assert (row.state, row.sealed_body) == ("error", None)
     assert not server.mails
@@ -107,7 +107,7 @@ def test_a_secret_is_stored_sealed_and_removed_after_sending(mailing: Flask, ser
     queue(mailing, text=f"Open {LINK}", secret=True)
     [row] = rows(mailing)
     assert row.sealed_body and "s3cret" not in repr(row)
-    run_due_jobs(mailing)
+    run_due_jobs(mailing, "mail.send")
     assert server.mails[0].get_content().strip() == f"Open {LINK}"
     [row] = rows(mailing)
     assert (row.state, row.body_text, row.sealed_body) == ("sent", None, None)
@@ -128,7 +128,7 @@ def test_a_refusal_for_now_is_followed_by_growing_pauses(mailing: Flask, server:
         advance(mailing, seconds=pauses[-1] + 1)
     assert pauses[0] < 31 and pauses[0] * 1.5 < pauses[2]
     server.reply_to_recipient = "250 OK"
-    run_due_jobs(mailing)
+    run_due_jobs(mailing, "mail.send")
     assert rows(mailing)[0].state == "sent" and len(server.mails) == 1
 
 
@@ -158,7 +158,7 @@ def test_without_a_connection_the_pauses_of_the_server_grow(mailing: Flask) -> N
     assert (first.state, first.attempts, second.attempts) == ("ready", 8, 0)
     assert first.error_string == "The mail server cannot be used: Connection refused."
     with mail_server(port) as server:
-        run_due_jobs(mailing)
+        run_due_jobs(mailing, "mail.send")
         assert len(server.mails) == 2
 
 
@@ -180,7 +180,7 @@ def test_mail_without_an_answer_is_uncertain_and_not_sent_again(mailing: Flask, 
     run(mailing)
     server.before_reply = None
     advance(mailing, days=1)
-    run_due_jobs(mailing)
+    run_due_jobs(mailing, "mail.send")
     [row] = rows(mailing)
     assert (row.state, row.error_string) == ("uncertain", UNANSWERED)
     assert len(server.mails) == 1
@@ -191,7 +191,7 @@ def test_mail_of_a_run_that_was_interrupted_is_uncertain(mailing: Flask, server:
     with mailing.app_context():
         connection().execute(SysEmail.__table__.update().values(state=MAIL_SENDING))
         commit()
-    run_due_jobs(mailing)
+    run_due_jobs(mailing, "mail.send")
     [row] = rows(mailing)
     assert (row.state, row.error_string, row.sealed_body) == ("uncertain", INTERRUPTED, None)
     assert not server.mails

@@ -19,6 +19,8 @@ from tests.support.jobs import run_due_jobs
 from tests.support.people import ROOT
 from tests.support.smtp_server import MailServer
 
+REPEATING = ("approvals.deadlines", "notifications.freezes", "notifications.expiries", "mail.send")
+
 
 @dataclass(frozen=True, slots=True)
 class NotifiedDesk:
@@ -54,7 +56,7 @@ class NotifiedDesk:
         return self.create("change_request", by, **{"short_description": "Move a router", **sent})
 
     def run(self) -> None:
-        run_due_jobs(self.app)
+        run_due_jobs(self.app, *REPEATING)
 
     def told(self, name: str) -> list[str]:
         """Run the jobs, and return what a user was told, oldest first, such as "Moved: From New to Assess"."""

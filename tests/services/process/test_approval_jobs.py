@@ -59,7 +59,7 @@ def later(either_app: Flask) -> Later:
     def pass_by(**duration: float) -> list[str]:
         commit()
         either_app.config["CLOCK"].advance(**duration)
-        kinds = run_due_jobs(either_app)
+        kinds = run_due_jobs(either_app, "approvals.deadlines")
         db.session.expire_all()
         return kinds
 

@@ -461,7 +461,7 @@ def test_a_job_asks_for_the_approval_of_an_imported_change(either_app: Flask, an
     add_policy(of_users(ann.sys_id), state=AUTHORIZE)
     change = add("change_request", type="normal", state=str(AUTHORIZE), approval="approved")
     commit()
-    run_due_jobs(either_app)
+    run_due_jobs(either_app, "approvals.deadlines")
 
     assert (change_of(change)["state"], change_of(change)["approval"]) == (AUTHORIZE, "requested")
     assert states_of(change) == {ann.sys_id: "requested"}

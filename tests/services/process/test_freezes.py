@@ -73,7 +73,7 @@ def later(either_app: Flask) -> Later:
     def pass_by(**duration: float) -> None:
         commit()
         either_app.config["CLOCK"].advance(**duration)
-        run_due_jobs(either_app)
+        run_due_jobs(either_app, "approvals.deadlines")
         db.session.expire_all()
 
     return pass_by

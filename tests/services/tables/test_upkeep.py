@@ -9,7 +9,7 @@ from changegate.database import commit, connection
 from changegate.database.dialects import analyze
 from changegate.extensions import db, now
 from changegate.services.tables.upkeep import index_texts, renew_statistics
-from tests.support.jobs import UPKEEP, run_due_jobs, stored_jobs
+from tests.support.jobs import repeating_kinds, run_due_jobs, stored_jobs
 
 ANALYZED = {
     "sqlite": "SELECT count(*) FROM sqlite_stat1 WHERE tbl = 'sys_user' AND idx IS NOT NULL",
@@ -26,8 +26,13 @@ def test_the_statistics_of_served_tables_are_renewed(either_app: Flask) -> None:
 
 
 def test_statistics_and_the_index_of_texts_are_jobs_that_repeat(either_app: Flask) -> None:
-    run_due_jobs(either_app, without=())
-    assert {job.kind for job in stored_jobs(either_app, *UPKEEP)} == {*UPKEEP}
+    run_due_jobs(either_app, "tables.statistics", "tables.index_texts")
+    assert len(stored_jobs(either_app, "tables.statistics", "tables.index_texts")) == 2
+
+
+def test_every_repeating_job_runs_on_both_databases_and_repeats(either_app: Flask) -> None:
+    run_due_jobs(either_app, *repeating_kinds())
+    assert {job.kind for job in stored_jobs(either_app, *repeating_kinds())} == {*repeating_kinds()}
 
 
 def test_open_connections_of_sqlite_use_new_statistics(app: Flask) -> None:

@@ -153,7 +153,7 @@ def test_forgotten_keys_are_purged(at_work: Flask) -> None:
     clock.advance(hours=25)
     created("new")
     assert count(IdempotencyKey) == 2
-    run_due_jobs(at_work)
+    run_due_jobs(at_work, "tables.purge_idempotency_keys")
     assert count(IdempotencyKey) == 1
 
 
