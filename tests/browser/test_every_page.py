@@ -7,7 +7,7 @@ from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Browser, Page
 
 from tests.browser.conftest import TIMEOUT_MS, Furnished
-from tests.browser.walk import list_defects, list_defects_without_scripts
+from tests.browser.walk import PAGE_WITH_SHELL, list_defects, list_defects_without_scripts
 
 
 def walk(
@@ -30,6 +30,7 @@ def walk(
 
 
 def test_every_page_is_accessible_and_fits(browser: Browser, furnished: Furnished) -> None:
+    assert PAGE_WITH_SHELL in furnished.others
     # The pages' own policy would keep axe out.
     assert not walk(browser, furnished, list_defects, bypass_csp=True)
 
