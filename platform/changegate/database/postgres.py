@@ -221,12 +221,12 @@ class DirectConnection(psycopg.Connection[Any]):
 
         The first run after `prepare_after` runs prepares it.
         """
-        if _SPLITS in shape[0]:
-            return None
         known = self._statements.get(shape, 0)
         if isinstance(known, bytes):
             self._statements.move_to_end(shape)
             return known
+        if _SPLITS in shape[0]:
+            return None
         kept = self._statements[shape] = self._prepare(shape) if known >= self.prepare_after else known + 1
         self._statements.move_to_end(shape)
         while len(self._statements) > MOST_STATEMENTS and self._forgets_oldest():

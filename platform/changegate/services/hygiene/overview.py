@@ -23,8 +23,7 @@ class Overview:
 
     `authentication_methods` are all ways to get a token, used or not. `tokens` is the number of tokens of the last 7
     days, also of integrations that have been deleted, and `tokens_by_algorithm` counts them by the algorithm of their
-    assertion or ID token. `not_recorded` names the tiles of ServiceNow's overview
-    that cannot be filled.
+    assertion or ID token. `not_recorded` names the tiles of ServiceNow's overview that cannot be filled.
     """
 
     integrations: int
