@@ -3,15 +3,17 @@
 from typing import Any
 
 import pytest
+from flask import Flask
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
 from changegate.console.single_sign_on import COOKIE
 from changegate.extensions import db
-from changegate.models import SysUserIdentity
-from changegate.services.single_sign_on import sign_in
+from changegate.models import SysUser, SysUserIdentity
+from changegate.services.single_sign_on import people, sign_in
 from changegate.services.single_sign_on.exchange import exchange_code
 from changegate.services.single_sign_on.providers import PATH
-from tests.conftest import BASE_URL
+from tests.conftest import BASE_URL, Clock
 from tests.console.conftest import PASSWORD
 from tests.console.single_sign_on.conftest import (
     CALLBACK,
@@ -21,6 +23,7 @@ from tests.console.single_sign_on.conftest import (
     TOM,
     SignOnDesk,
     Window,
+    opened,
     query_of,
     way_of,
 )
@@ -244,6 +247,35 @@ def test_no_session_begins_with_a_provider_that_ends_during_the_sign_in(
     monkeypatch.setattr(sign_in, "exchange_code", end_meanwhile)
     answer = window.sign_on()
     assert (answer.status_code, window.name) == (404, None)
+
+
+def test_the_user_is_held_until_the_session_has_begun(
+    allowed_loopback: None, postgres_app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused: list[str] = []
+
+    def lock_out_meanwhile(*_: object) -> None:
+        one = select(SysUser.sys_id).filter_by(user_name="maria")
+        try:
+            with db.engine.connect() as other:
+                other.execute(one.with_for_update(key_share=True, nowait=True))
+        except OperationalError as problem:
+            refused.append(type(problem.orig).__name__)
+
+    monkeypatch.setattr(people, "apply_mappings", lock_out_meanwhile)
+    postgres_app.config["CLOCK"] = Clock()
+    with opened(postgres_app) as desk:
+        window = Window(desk.app.test_client())
+        assert window.sign_on().status_code == 302
+    assert refused == ["LockNotAvailable"]
+
+
+def test_a_user_who_is_deleted_during_the_sign_in_is_refused(
+    desk: SignOnDesk, window: Window, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(people, "_users_of", lambda _: ["0" * 32])
+    assert (window.sign_on().status_code, window.name) == (403, None)
+    assert desk.last_event().reason == "sign_on_unlinked"
 
 
 def _identities(desk: SignOnDesk, subject: str) -> list[str]:

@@ -21,6 +21,8 @@ from changegate.services.users.accounts import is_of_other_user
 from changegate.services.users.user_names import is_given_up
 
 _IDENTITY = SysUserIdentity.__table__
+# SQLite has no row locks; the option makes it take its write lock before it reads (database/engine.py).
+LOCKS_ROWS = {"locks_rows": True}
 LONGEST_USER_NAME, LONGEST_NAME, LONGEST_EMAIL = 40, 151, 100
 
 
@@ -33,14 +35,19 @@ class LinkedIdentity:
 
 
 def find_or_create_user(provider: Provider, verified: VerifiedAssertion) -> SysUser:
-    """Return the user of an ID token with their groups and roles up to date. Raises `SignOnFailed`."""
+    """Return the user of an ID token with their groups and roles up to date. Raises `SignOnFailed`.
+
+    The transaction holds the user: what ends their sessions waits for the one that begins, and ends it, too.
+    """
     linked = _users_of(verified)
     if len(linked) > 1:
         raise SignOnFailed("sign_on_ambiguous", f"subject {verified.subject}")
     if not linked and not provider.create_users:
         raise SignOnFailed("sign_on_unlinked", f"subject {verified.subject}")
     sys_id = linked[0] if linked else _create(provider, verified)
-    user = db.session.get_one(SysUser, sys_id)
+    user = db.session.get(SysUser, sys_id, with_for_update={"key_share": True}, execution_options=LOCKS_ROWS)
+    if user is None:  # deleted meanwhile
+        raise SignOnFailed("sign_on_unlinked", f"subject {verified.subject}")
     if reason := _fault_of(user):
         raise SignOnFailed(reason, user_name=user.user_name)
     try:
